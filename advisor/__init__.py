@@ -1,0 +1,1 @@
+"""A model advisor for Keras: inspect, explain, rewrite, train, export."""
