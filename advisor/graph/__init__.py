@@ -1,0 +1,31 @@
+"""ModelGraph: a read-only view of any Keras model, and the edits that name its nodes."""
+
+from advisor.graph.edits import (
+    Configure,
+    ConfigureLoss,
+    Edit,
+    InsertAfter,
+    InsertBefore,
+    LayerSpec,
+    Remove,
+    Replace,
+    Wrap,
+)
+from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, read_graph
+
+__all__ = [
+    "Configure",
+    "ConfigureLoss",
+    "Edit",
+    "InsertAfter",
+    "InsertBefore",
+    "LayerSpec",
+    "ModelGraph",
+    "Node",
+    "Remove",
+    "Replace",
+    "Scope",
+    "Source",
+    "Wrap",
+    "read_graph",
+]

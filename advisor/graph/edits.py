@@ -1,0 +1,189 @@
+"""Edits: what a fix changes, named by node paths, before any model is touched.
+
+An edit is plain data. Which nodes it touches is its `footprint`; two fixes whose footprints meet are not applied in the
+same round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+ReadVariable = Callable[[str, str], np.ndarray | None]
+"""`read(path, variable_name)` gives the value of a variable of the model being rewritten, None where it has none."""
+
+WeightRule = Callable[[ReadVariable], Mapping[str, np.ndarray]]
+"""Computes values for variables of the new layer, by variable name, from the old model's."""
+
+Touch = tuple[str, str]
+"""A part of a node (`layer`, `input` or `output`) and the node's path."""
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A layer still to be made: its class and the arguments that differ from the defaults.
+
+    Example:
+
+    >>> import keras
+    >>> spec = LayerSpec(keras.layers.Dropout, {"rate": 0.2})
+    >>> spec.code()
+    'keras.layers.Dropout(rate=0.2)'
+    >>> spec.make("drop").rate
+    0.2
+    """
+
+    cls: type
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self, name: str) -> Any:
+        """The layer, under the given name."""
+        return self.cls.from_config({**self.config, "name": self.config.get("name", name)})
+
+    def code(self) -> str:
+        """Python source that makes the layer."""
+        package = self.cls.__module__.split(".")[0]
+        prefix = "keras.layers" if package == "keras" else package
+        shown = {key: value for key, value in self.config.items() if key not in {"name", "dtype"}}
+        arguments = ", ".join(f"{key}={value!r}" for key, value in shown.items())
+        return f"{prefix}.{self.cls.__name__}({arguments})"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Base of all edits: which node it is about."""
+
+    path: str
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        """What the edit touches; two edits with a common touch conflict."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """One line a person can follow by hand."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Configure(Edit):
+    """Rebuild the node's layer with changed arguments; variables of equal name and shape are kept.
+
+    Args:
+        path: Any call of the layer.
+        changes: Constructor arguments and their new values.
+        weights: Values for variables that change with it, such as a moving mean that takes over a bias.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    weights: WeightRule | None = None
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path)})
+
+    def describe(self) -> str:
+        changes = ", ".join(f"{key}={value!r}" for key, value in self.changes.items())
+        return f"make `{self.path}` with {changes}" if changes else f"make `{self.path}` anew from its own arguments"
+
+
+@dataclass(frozen=True)
+class Replace(Edit):
+    """Put another layer in the place of the node's layer, at every call of it.
+
+    Args:
+        path: Any call of the layer.
+        spec: The new layer.
+        weights: Values for its variables; those it does not name keep the new layer's initial value.
+    """
+
+    spec: LayerSpec
+    weights: WeightRule | None = None
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path)})
+
+    def describe(self) -> str:
+        return f"replace `{self.path}` by {self.spec.code()}"
+
+
+@dataclass(frozen=True)
+class InsertBefore(Edit):
+    """Apply new layers, in order, to the first input of the node."""
+
+    specs: tuple[LayerSpec, ...]
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("input", self.path)})
+
+    def describe(self) -> str:
+        return f"before `{self.path}` insert {' → '.join(spec.code() for spec in self.specs)}"
+
+
+@dataclass(frozen=True)
+class InsertAfter(Edit):
+    """Apply new layers, in order, to the first output of the node; everything that read it reads the last of them."""
+
+    specs: tuple[LayerSpec, ...]
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("output", self.path)})
+
+    def describe(self) -> str:
+        return f"after `{self.path}` insert {' → '.join(spec.code() for spec in self.specs)}"
+
+
+@dataclass(frozen=True)
+class Remove(Edit):
+    """Take this call out; what read its output reads its input instead."""
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path), ("input", self.path), ("output", self.path)})
+
+    def describe(self) -> str:
+        return f"remove `{self.path}`"
+
+
+@dataclass(frozen=True)
+class Wrap(Edit):
+    """Wrap the node's layer: `wrapper(layer, **config)`, at every call of it, weights of the inner layer kept."""
+
+    wrapper: type
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path)})
+
+    def describe(self) -> str:
+        arguments = "".join(f", {key}={value!r}" for key, value in self.config.items())
+        return f"wrap `{self.path}`: {self.wrapper.__name__}({self.path}{arguments})"
+
+
+@dataclass(frozen=True)
+class ConfigureLoss(Edit):
+    """Compile the rewritten model with a changed argument of the loss that belongs to one output.
+
+    Args:
+        path: Path of the node whose output the loss reads.
+        output: Position of that output among the model's flat outputs.
+        changes: Constructor arguments of the loss and their new values.
+    """
+
+    output: int
+    changes: Mapping[str, Any]
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("loss", self.path)})
+
+    def describe(self) -> str:
+        changes = ", ".join(f"{key}={value!r}" for key, value in self.changes.items())
+        return f"compile with {changes} in the loss of `{self.path}`"

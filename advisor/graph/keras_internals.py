@@ -1,0 +1,192 @@
+"""The only file of the advisor that touches private Keras attributes.
+
+Everything the advisor needs and Keras does not offer publicly is here, one small function each, so that a Keras
+release that moves something is mended in one place. `tests/advisor/graph/test_keras_internals.py` holds what these
+functions return against the public `get_config()`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional, functional_like_constructor
+
+KerasTensor = keras.KerasTensor
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedCall:
+    """One call of an operation while a functional graph was built.
+
+    Attributes:
+        operation: The layer, model or `keras.ops` operation that was called.
+        args: Positional arguments, symbolic tensors in place.
+        kwargs: Keyword arguments, symbolic tensors in place.
+        inputs: The symbolic tensors among the arguments, in order.
+        outputs: The symbolic tensors returned, flat.
+        is_input: Whether the call is an `Input`.
+    """
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    is_input: bool
+
+
+def functional_form(model: Any) -> Any | None:
+    """The `Functional` graph behind a model, or None when there is none to read."""
+    if isinstance(model, keras.Sequential):
+        return model._functional
+    if isinstance(model, Functional) and hasattr(model, "_nodes_by_depth"):
+        return model
+    return None
+
+
+def rebuilds_from_graph(model: Any) -> bool:
+    """Whether `type(model)(inputs, outputs, name=…)` makes the same kind of model, as Keras itself decides it."""
+    return functional_like_constructor(type(model))
+
+
+def recorded_calls(functional: Any) -> list[RecordedCall]:
+    """The calls that make up a functional graph, each after the calls it depends on."""
+    calls = []
+    for depth in sorted(functional._nodes_by_depth, reverse=True):
+        for node in functional._nodes_by_depth[depth]:
+            calls.append(
+                RecordedCall(
+                    operation=node.operation,
+                    args=node.arguments.args,
+                    kwargs=node.arguments.kwargs,
+                    inputs=tuple(node.input_tensors),
+                    outputs=tuple(node.output_tensors),
+                    is_input=node.is_input,
+                )
+            )
+    return calls
+
+
+def input_structure(functional: Any) -> Any:
+    """The symbolic inputs in the structure the user gave: a tensor, list, dict or nesting of them."""
+    return functional._inputs_struct
+
+
+def output_structure(functional: Any) -> Any:
+    """The symbolic outputs in the structure the user gave."""
+    return functional._outputs_struct
+
+
+def sequential_layers(model: Any) -> list[Any]:
+    """The layers of a `Sequential`, its `InputLayer` included (the public `layers` leaves it out)."""
+    return list(model._layers)
+
+
+def direct_sublayers(layer: Any) -> list[Any]:
+    """The layers a layer or subclassed model holds itself, in order of creation."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def wrapped_layers(layer: Any) -> tuple[Any, ...]:
+    """The layers inside a wrapper such as `TimeDistributed` or `Bidirectional`; empty for any other layer."""
+    if isinstance(layer, keras.layers.Bidirectional):
+        return (layer.forward_layer, layer.backward_layer)
+    if isinstance(layer, keras.layers.Wrapper):
+        return (layer.layer,)
+    return ()
+
+
+def compile_arguments(model: Any) -> dict[str, Any]:
+    """The arguments `compile` was called with, as objects; empty when the model is not compiled."""
+    if not getattr(model, "compiled", False):
+        return {}
+    # A loaded file keeps only the serialized form when its objects are unknown here.
+    config = getattr(model, "_compile_config", None)
+    return dict(config.config) if config is not None else {}
+
+
+def accepts_argument(layer: Any, name: str) -> bool:
+    """Whether a layer's `call` takes the named argument."""
+    parameters = inspect.signature(layer.call).parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def keras_mask(tensor: Any) -> Any | None:
+    """The mask a tensor carries, or None."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def bare_copy(operation: Any) -> Any:
+    """A copy of a stateless `keras.ops` operation that takes part in no graph."""
+    duplicate = copy.copy(operation)
+    duplicate._inbound_nodes = []
+    duplicate._outbound_nodes = []
+    return duplicate
+
+
+def is_built(model: Any) -> bool:
+    """Whether the model's layers, inner ones included, have their weights."""
+    layers = model._flatten_layers(include_self=True, recursive=True)
+    return all(layer.built for layer in layers if not isinstance(layer, keras.layers.InputLayer))
+
+
+def own_variables(layer: Any) -> list[Any]:
+    """The variables a layer holds itself, seed generator states included, without those of its sublayers."""
+    variables = {id(v): v for v in (*layer._trainable_variables, *layer._non_trainable_variables)}
+    for generator in layer._seed_generators:
+        variables.setdefault(id(generator.state), generator.state)
+    return list(variables.values())
+
+
+def layer_tree(layer: Any) -> list[Any]:
+    """A layer and all layers inside it, each once, outermost first."""
+    return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+@contextlib.contextmanager
+def deferred_variables() -> Iterator[None]:
+    """Layers built in this scope get variables with shapes but no values and no memory.
+
+    Every variable so made must be given a value with `initialize` or `initialize_fresh` before use. Without the scope,
+    every weight would be drawn from its initializer only to be overwritten.
+    """
+    before = list(global_state.get_global_attribute("uninitialized_variables") or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        # Keras keeps the variables in a global list and would initialize them a second time when the next scope ends.
+        global_state.set_global_attribute("uninitialized_variables", before)
+
+
+def is_deferred(variable: Any) -> bool:
+    """Whether a variable made under `deferred_variables` still waits for its value."""
+    return variable._value is None
+
+
+def initialize(variable: Any, value: Any) -> None:
+    """Give a variable its value: the first one, or a new one."""
+    if is_deferred(variable):
+        # A tensor, never the other variable itself: Keras would share the storage between the two.
+        variable._initialize(keras.ops.copy(keras.ops.convert_to_tensor(value, dtype=variable.dtype)))
+        variable._initializer = None
+    else:
+        variable.assign(value)
+
+
+def initialize_fresh(variable: Any) -> None:
+    """Give a deferred variable the value its own initializer draws."""
+    if is_deferred(variable):
+        variable._deferred_initialize()
+
+
+def unserialized(objects: Sequence[Any]) -> list[Any]:
+    """Those of the objects that Keras can only serialize by reference (plain functions), which no file could restore."""
+    return [o for o in objects if inspect.isfunction(o) and keras.saving.get_registered_name(o) == o.__name__]
