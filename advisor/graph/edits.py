@@ -27,7 +27,6 @@ class LayerSpec:
     """A layer still to be made: its class and the arguments that differ from the defaults.
 
     Example:
-
     >>> import keras
     >>> spec = LayerSpec(keras.layers.Dropout, {"rate": 0.2})
     >>> spec.code()

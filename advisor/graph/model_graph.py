@@ -100,7 +100,6 @@ class ModelGraph:
         scopes: Every scope by path, outermost first.
 
     Example:
-
     >>> import keras
     >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="hidden"), keras.layers.Dense(1, name="out")])
     >>> graph = read_graph(model)

@@ -1,0 +1,204 @@
+"""What the rules know of one node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from advisor.facts.kinds import Kind, core_layer, kind_of
+from advisor.graph import Node
+
+LINEAR_KINDS = frozenset({Kind.CONV, Kind.DEPTHWISE, Kind.DENSE})
+# Kinds that hand every element on unchanged, or zero it, so that a rule may look past them.
+CHANNELWISE_TRANSPARENT = frozenset({Kind.DROPOUT})
+
+
+@dataclass(frozen=True, eq=False)
+class LayerFacts:
+    """One leaf of the graph, as the rules see it.
+
+    Attributes:
+        path: The node's path.
+        name: The layer's own name.
+        kind: What kind of layer it is; wrappers are looked through.
+        cls: Class of the layer that does the work.
+        wrapper: Class of the outermost wrapper around it, or None.
+        input_shapes: Shape of each input, batch first; None where unknown.
+        output_shape: Shape of the first output.
+        masked: Whether a mask reaches the call.
+        params: Number of weights, the shared ones of other calls included.
+        flops: Multiplications and additions per sample at inference; unknown sizes count as one.
+    """
+
+    path: str
+    name: str
+    kind: Kind
+    cls: type
+    wrapper: type | None
+    input_shapes: tuple[tuple[int | None, ...], ...]
+    output_shape: tuple[int | None, ...]
+    masked: bool
+    params: int
+    flops: int
+    _layer: Any
+
+    @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """Constructor arguments of the layer that does the work."""
+        return self._layer.get_config()
+
+    @cached_property
+    def activation(self) -> str | None:
+        """Name of the activation the layer applies last: fused for linear layers, its own for activation layers.
+
+        None for a layer that applies none; `"custom"` for a function without a name.
+        """
+        if self.kind is Kind.ACTIVATION:
+            return _activation_layer_name(self._layer)
+        if self.kind in LINEAR_KINDS:
+            return _activation_name(getattr(self._layer, "activation", None))
+        return None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is a convolution or dense layer without a fused activation."""
+        return self.kind in LINEAR_KINDS and self.activation is None
+
+    @property
+    def is_batch_norm(self) -> bool:
+        """Whether it is batch normalization, Keras's or a subclass of it."""
+        return issubclass(self.cls, keras.layers.BatchNormalization)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether a linear layer adds a bias."""
+        return bool(getattr(self._layer, "use_bias", False) or getattr(self._layer, "bias_axes", None))
+
+    @property
+    def channel_axis(self) -> int:
+        """Axis of the output that holds the channels, counted from the front."""
+        rank = len(self.output_shape)
+        axis = getattr(self._layer, "axis", None)
+        if self.kind is Kind.NORM and isinstance(axis, int):
+            return axis % rank
+        if getattr(self._layer, "data_format", None) == "channels_first" and rank > 2:
+            return 1
+        return rank - 1
+
+    @property
+    def channels(self) -> int | None:
+        """Size of the channel axis of the output."""
+        return self.output_shape[self.channel_axis] if self.output_shape else None
+
+    @property
+    def positions(self) -> int | None:
+        """How many values of one sample share a channel: height × width, or time; 1 for dense features, None if unknown."""
+        sizes = [size for axis, size in enumerate(self.output_shape) if axis not in (0, self.channel_axis)]
+        return None if None in sizes else math.prod(sizes)  # type: ignore[arg-type]
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer."""
+        return bool(self._layer.trainable) if isinstance(self._layer, keras.Layer) else False
+
+    @property
+    def statistics_moved(self) -> bool:
+        """Whether a batch normalization's moving averages have left their initial values (mean 0, variance 1)."""
+        if not (self.is_batch_norm and self._layer.built):
+            return False
+        mean, variance = np.asarray(self._layer.moving_mean), np.asarray(self._layer.moving_variance)
+        return bool(np.any(mean != 0) or np.any(variance != 1))
+
+    @property
+    def unbound_regularizers(self) -> Mapping[str, Any]:
+        """Regularizers that are set on the layer but not on the variable they should punish, by attribute name."""
+        found = {}
+        for variable_name in ("kernel", "bias", "gamma", "beta", "embeddings", "recurrent_kernel", "depthwise_kernel"):
+            regularizer = getattr(self._layer, f"{variable_name}_regularizer", None)
+            variable = getattr(self._layer, variable_name, None)
+            if regularizer is not None and variable is not None and getattr(variable, "regularizer", None) is None:
+                found[f"{variable_name}_regularizer"] = regularizer
+        return found
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether any weight of the layer is regularized, or its activity is."""
+        if not isinstance(self._layer, keras.Layer):
+            return False
+        bound = any(getattr(variable, "regularizer", None) is not None for variable in self._layer.weights)
+        return bound or getattr(self._layer, "activity_regularizer", None) is not None
+
+
+def layer_facts(node: Node) -> LayerFacts:
+    """The facts of one leaf.
+
+    Args:
+        node: A leaf of a `ModelGraph`.
+
+    Returns:
+        Its facts; everything costly is computed when first asked for.
+    """
+    layer = core_layer(node.operation)
+    kind = kind_of(layer)
+    weights = node.operation.weights if node.is_layer else []
+    output_shape = node.output_shapes[0] if node.output_shapes else ()
+    return LayerFacts(
+        path=node.path,
+        name=node.name,
+        kind=kind,
+        cls=type(layer),
+        wrapper=type(node.operation) if layer is not node.operation else None,
+        input_shapes=node.input_shapes,
+        output_shape=output_shape,
+        masked=bool(node.mask_sources),
+        params=sum(math.prod(weight.shape) for weight in weights),
+        flops=_flops(layer, kind, node.operation, node.input_shapes, output_shape),
+        _layer=layer,
+    )
+
+
+def _known(sizes: tuple[int | None, ...]) -> int:
+    return math.prod(size or 1 for size in sizes)
+
+
+def _flops(
+    layer: Any, kind: Kind, node_layer: Any, inputs: tuple[tuple[int | None, ...], ...], output: tuple[int | None, ...]
+) -> int:
+    if kind in (Kind.INPUT, Kind.EMBEDDING, Kind.RESHAPE, Kind.DROPOUT) or not output:
+        return 0
+    elements = _known(output[1:])
+    if not isinstance(layer, keras.Layer):
+        return elements
+    matrices = sum(math.prod(w.shape) for w in node_layer.weights if len(w.shape) > 1)
+    if kind in (Kind.CONV, Kind.DEPTHWISE):
+        channel_axis = 1 if getattr(layer, "data_format", None) == "channels_first" else len(output) - 1
+        return 2 * matrices * _known(tuple(s for axis, s in enumerate(output) if axis not in (0, channel_axis)))
+    if kind is Kind.DENSE:
+        return 2 * matrices * _known(output[1:-1])
+    if kind is Kind.RECURRENT:
+        return 2 * matrices * _known(inputs[0][1:2])
+    if kind is Kind.ATTENTION:
+        length, width = _known(inputs[0][1:-1]), inputs[0][-1] or 1
+        return 2 * matrices * length + 4 * length * length * width
+    return elements
+
+
+def _activation_name(function: Any) -> str | None:
+    if function is None or function is keras.activations.linear:
+        return None
+    return getattr(function, "__name__", None) or "custom"
+
+
+def _activation_layer_name(layer: Any) -> str:
+    if isinstance(layer, keras.layers.Activation):
+        return _activation_name(layer.activation) or "linear"
+    name = type(layer).__name__
+    return {"ReLU": "relu", "Softmax": "softmax", "LeakyReLU": "leaky_relu", "ELU": "elu", "PReLU": "prelu"}.get(
+        name, name.lower()
+    )

@@ -1,0 +1,27 @@
+"""Rules: each reads the facts and says, in coded findings, what is wrong and how to mend it."""
+
+from advisor.rules.base import Case, Requirement, Rule, unmet
+from advisor.rules.finding import Confidence, Finding, Fix, PlanChange, Safety, Severity
+from advisor.rules.references import Reference, reference, references
+from advisor.rules.registry import ENTRY_POINT_GROUP, all_rules, as_codes, rule, select_rules
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "Case",
+    "Confidence",
+    "Finding",
+    "Fix",
+    "PlanChange",
+    "Reference",
+    "Requirement",
+    "Rule",
+    "Safety",
+    "Severity",
+    "all_rules",
+    "as_codes",
+    "reference",
+    "references",
+    "rule",
+    "select_rules",
+    "unmet",
+]

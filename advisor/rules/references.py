@@ -1,0 +1,48 @@
+"""The literature and issue threads that findings cite, from one file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One source.
+
+    Attributes:
+        key: Short name used by the rules, such as `ioffe-2015`.
+        title: Title of the paper or thread.
+        authors: Authors, and the year.
+        url: Where to read it.
+    """
+
+    key: str
+    title: str
+    authors: str
+    url: str
+
+    def __str__(self) -> str:
+        return f"{self.authors}: {self.title}. {self.url}"
+
+
+@cache
+def references() -> Mapping[str, Reference]:
+    """All references by key, from `advisor/references.toml`."""
+    path = Path(__file__).parents[1] / "references.toml"
+    return {key: Reference(key, **entry) for key, entry in tomllib.loads(path.read_text("utf-8")).items()}
+
+
+def reference(key: str) -> Reference:
+    """The reference with that key.
+
+    Raises:
+        KeyError: If `references.toml` has no such entry.
+    """
+    try:
+        return references()[key]
+    except KeyError:
+        raise KeyError(f"no reference {key!r} in advisor/references.toml; add it there") from None

@@ -1,0 +1,94 @@
+"""All rules: those of this package, found by walking it, and those of installed plugins."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from advisor.rules.base import CODE_PATTERN, NAME_PATTERN, Rule
+
+ENTRY_POINT_GROUP = "keras_advisor.rules"
+"""A plugin names its rule classes, or modules that hold them, in this entry-point group."""
+
+_rules: dict[str, Rule] = {}
+RuleClass = TypeVar("RuleClass", bound=type[Rule])
+
+
+def rule(cls: RuleClass) -> RuleClass:
+    """Class decorator that makes a rule known.
+
+    Raises:
+        ValueError: If its code or name is malformed, or the code belongs to another rule.
+    """
+    if not CODE_PATTERN.fullmatch(cls.code):
+        raise ValueError(
+            f"`code` of {cls.__name__} must be letters and three digits, like N101. Received: {cls.code!r}"
+        )
+    if not NAME_PATTERN.fullmatch(cls.name):
+        raise ValueError(f"`name` of {cls.__name__} must be kebab-case. Received: {cls.name!r}")
+    known = _rules.get(cls.code)
+    if known is not None and type(known).__qualname__ != cls.__qualname__:
+        raise ValueError(f"the code {cls.code} belongs to {type(known).__name__}. Received: {cls.__name__}")
+    _rules[cls.code] = cls()
+    return cls
+
+
+def all_rules() -> Mapping[str, Rule]:
+    """Every rule by code, in order of the codes; plugins included."""
+    _load()
+    return dict(sorted(_rules.items()))
+
+
+def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterable[str] | None = None) -> list[Rule]:
+    """The rules a user asked for.
+
+    Args:
+        select: Codes or prefixes of codes (`"N"`, `"N10"`, `"N101"`); None means all.
+        ignore: Codes or prefixes to leave out; wins over `select`.
+
+    Returns:
+        The rules, in order of their codes.
+
+    Raises:
+        ValueError: If a code or prefix matches no rule.
+
+    Example:
+    >>> [rule.code for rule in select_rules("N10", ignore="N106")]
+    ['N101', 'N102', 'N104', 'N105', 'N107']
+    """
+    rules = all_rules()
+    chosen = _matching(select, rules) if select is not None else set(rules)
+    left_out = _matching(ignore, rules) if ignore is not None else set()
+    return [rules[code] for code in rules if code in chosen - left_out]
+
+
+def as_codes(codes: str | Iterable[str]) -> tuple[str, ...]:
+    """Codes given as one string (commas or spaces between them) or as a collection of strings."""
+    return tuple(codes.replace(",", " ").split()) if isinstance(codes, str) else tuple(codes)
+
+
+def _matching(codes: str | Iterable[str], rules: Mapping[str, Rule]) -> set[str]:
+    found: set[str] = set()
+    for code in as_codes(codes):
+        matches = {known for known in rules if known.startswith(code.upper())}
+        if not matches or not code:
+            raise ValueError(
+                f"there is no rule {code!r}. Known rules: {', '.join(rules)}; a prefix such as 'N' selects a family."
+            )
+        found |= matches
+    return found
+
+
+@cache
+def _load() -> None:
+    package = importlib.import_module("advisor.rules")
+    for module in pkgutil.walk_packages(package.__path__, "advisor.rules."):
+        importlib.import_module(module.name)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        loaded = entry.load()
+        if isinstance(loaded, type) and issubclass(loaded, Rule):
+            rule(loaded)
