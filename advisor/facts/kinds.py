@@ -63,8 +63,8 @@ _BUILT_IN = {
         "RandomFlip RandomRotation RandomTranslation RandomZoom RandomCrop RandomContrast RandomBrightness"
         " RandomColorDegeneration RandomColorJitter RandomElasticTransform RandomErasing RandomGaussianBlur"
         " RandomGrayscale RandomHue RandomInvert RandomPerspective RandomPosterization RandomSaturation"
-        " RandomSharpness RandomShear AugMix AutoContrast CutMix Equalization MixUp RandAugment RandomApply RandomChoice"
-        " Solarization"
+        " RandomSharpness RandomShear AugMix AutoContrast CutMix Equalization MixUp RandAugment RandomApply"
+        " RandomChoice Solarization"
     ),
     Kind.PREPROCESSING: (
         "Normalization Rescaling Resizing CenterCrop Discretization CategoryEncoding Hashing HashedCrossing"

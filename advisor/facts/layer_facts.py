@@ -98,7 +98,7 @@ class LayerFacts:
 
     @property
     def positions(self) -> int | None:
-        """How many values of one sample share a channel: height × width, or time; 1 for dense features, None if unknown."""
+        """Values of one sample that share a channel: height × width, or time; 1 for dense features, None if unknown."""
         sizes = [size for axis, size in enumerate(self.output_shape) if axis not in (0, self.channel_axis)]
         return None if None in sizes else math.prod(sizes)  # type: ignore[arg-type]
 

@@ -143,7 +143,7 @@ def _losses(graph: ModelGraph, arguments: Mapping[str, Any]) -> list[Any]:
     if loss is None:
         return [None] * count
     if isinstance(loss, dict):
-        names = [keras_name for keras_name in (getattr(graph.model, "output_names", None) or [])]
+        names = list(getattr(graph.model, "output_names", None) or [])
         return [loss.get(name) for name in names] if len(names) == count else [None] * count
     if isinstance(loss, (list, tuple)):
         return list(loss) if len(loss) == count else [None] * count

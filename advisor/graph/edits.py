@@ -35,7 +35,7 @@ class LayerSpec:
     0.2
     """
 
-    cls: type
+    cls: Any
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def make(self, name: str) -> Any:
@@ -154,7 +154,7 @@ class Remove(Edit):
 class Wrap(Edit):
     """Wrap the node's layer: `wrapper(layer, **config)`, at every call of it, weights of the inner layer kept."""
 
-    wrapper: type
+    wrapper: Any
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property

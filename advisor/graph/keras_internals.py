@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,20 +58,18 @@ def rebuilds_from_graph(model: Any) -> bool:
 
 def recorded_calls(functional: Any) -> list[RecordedCall]:
     """The calls that make up a functional graph, each after the calls it depends on."""
-    calls = []
-    for depth in sorted(functional._nodes_by_depth, reverse=True):
-        for node in functional._nodes_by_depth[depth]:
-            calls.append(
-                RecordedCall(
-                    operation=node.operation,
-                    args=node.arguments.args,
-                    kwargs=node.arguments.kwargs,
-                    inputs=tuple(node.input_tensors),
-                    outputs=tuple(node.output_tensors),
-                    is_input=node.is_input,
-                )
-            )
-    return calls
+    return [
+        RecordedCall(
+            operation=node.operation,
+            args=node.arguments.args,
+            kwargs=node.arguments.kwargs,
+            inputs=tuple(node.input_tensors),
+            outputs=tuple(node.output_tensors),
+            is_input=node.is_input,
+        )
+        for depth in sorted(functional._nodes_by_depth, reverse=True)
+        for node in functional._nodes_by_depth[depth]
+    ]
 
 
 def input_structure(functional: Any) -> Any:
@@ -185,8 +183,3 @@ def initialize_fresh(variable: Any) -> None:
     """Give a deferred variable the value its own initializer draws."""
     if is_deferred(variable):
         variable._deferred_initialize()
-
-
-def unserialized(objects: Sequence[Any]) -> list[Any]:
-    """Those of the objects that Keras can only serialize by reference (plain functions), which no file could restore."""
-    return [o for o in objects if inspect.isfunction(o) and keras.saving.get_registered_name(o) == o.__name__]

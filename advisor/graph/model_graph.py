@@ -101,7 +101,8 @@ class ModelGraph:
 
     Example:
     >>> import keras
-    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="hidden"), keras.layers.Dense(1, name="out")])
+    >>> hidden, out = keras.layers.Dense(4, name="hidden"), keras.layers.Dense(1, name="out")
+    >>> model = keras.Sequential([keras.Input((8,)), hidden, out])
     >>> graph = read_graph(model)
     >>> [node.path for node in graph.leaves() if not node.is_input]
     ['hidden', 'out']

@@ -50,8 +50,8 @@ class Case:
 class Rule(ABC):
     """Base of all rules.
 
-    A subclass's docstring has the sections `What it does`, `Why it matters`, `Example`, `Fix` and `References` that make
-    its page under `docs/rules/`.
+    A subclass's docstring has the sections `What it does`, `Why it matters`, `Example`, `Fix` and `References` that
+    make its page under `docs/rules/`.
 
     Attributes:
         code: Stable code: a letter for the family and three digits.
