@@ -1,0 +1,1 @@
+"""Wrappers that express the weights of a layer through others."""

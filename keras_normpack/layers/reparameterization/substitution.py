@@ -1,0 +1,57 @@
+"""Calls a layer with other values in place of some of its variables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class Substituted:
+    """What came of a call with substituted variables.
+
+    Args:
+        outputs: What the layer returned.
+        losses: What it and its parts gave to `add_loss`, activity penalties included.
+        updates: Variables it assigned, with their new values.
+    """
+
+    outputs: Any
+    losses: tuple[Any, ...]
+    updates: tuple[tuple[Any, Any], ...]
+
+    def apply_to(self, wrapper: keras.layers.Layer) -> Any:
+        """Assigns the updates, hands the losses to the wrapper and returns the outputs."""
+        for variable, value in self.updates:
+            variable.assign(value)
+        for loss in self.losses:
+            wrapper.add_loss(loss)
+        return self.outputs
+
+
+def call_with(layer: keras.layers.Layer, substitutes: Sequence[tuple[Any, Any]], inputs: Any) -> Substituted:
+    """Calls a built layer with other values in place of some of its variables, without changing anything.
+
+    Args:
+        layer: The layer to call.
+        substitutes: Variables of the layer, each with the tensor to use in its place; gradients flow to the tensors.
+        inputs: What to call the layer on.
+
+    Returns:
+        The outputs, and the losses and variable updates of the call, which have not been carried out.
+    """
+    substituted = {id(variable) for variable, _ in substitutes}
+    kept = [variable for variable in layer.variables if id(variable) not in substituted]
+    # A stateless scope hides the one around it, so current values are handed in: a trainer may run in such a scope.
+    scope = keras.StatelessScope(
+        [*substitutes, *((variable, variable.value) for variable in kept)],
+        collect_losses=True,
+        initialize_variables=False,
+    )
+    before = [scope.get_current_value(variable) for variable in kept]
+    with scope:
+        outputs = layer(inputs)
+    after = [scope.get_current_value(variable) for variable in kept]
+    updates = [(variable, new) for variable, old, new in zip(kept, before, after, strict=True) if new is not old]
+    return Substituted(outputs, tuple(scope.losses), tuple(updates))
