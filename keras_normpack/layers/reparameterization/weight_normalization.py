@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,10 +15,12 @@ from keras_normpack.layers.reparameterization.kernel_axes import (
     supported_layers,
 )
 from keras_normpack.layers.reparameterization.substitution import call_with
+from keras_normpack.replicas import mean_over_replicas
 
-# Under the square roots, for directions of length 0 and outputs that are constant over the batch.
+# Keeps a direction of length 0 from being divided by 0.
 _TINY = 1e-12
-_TINY_VARIANCE = 1e-10
+# Outputs that vary less over the batch are constant to rounding; such a channel keeps its length.
+_CONSTANT = 1e-10
 
 
 @keras.saving.register_keras_serializable(package="keras_normpack")
@@ -29,9 +31,10 @@ class WeightNormalization(keras.layers.Wrapper):
     g is a weight of this wrapper, equal to ‖v‖ at first, so that wrapping changes nothing.
 
     With `data_init`, the first training batch sets g and the layer's bias so that its outputs before the activation
-    have mean 0 and variance 1 per channel on that batch. This happens inside `fit` on the TensorFlow and torch
-    backends. JAX drops assignments to trainable weights made inside `fit`: there, and wherever another batch shall be
-    used, call `initialize` first. Switch `data_init` off to wrap a layer that is trained already.
+    have mean 0 and variance 1 per channel on that batch; a channel that is constant on it keeps its length and gets
+    mean 0. This happens inside `fit` on the TensorFlow and torch backends. JAX drops assignments to trainable weights
+    made inside `fit`: there, and wherever another batch shall be used, call `initialize` first. Switch `data_init` off
+    to wrap a layer that is trained already.
 
     Args:
         layer: The layer to wrap: Dense, EinsumDense, Embedding, Conv1D to 3D, their transposed forms, DepthwiseConv or
@@ -86,7 +89,6 @@ class WeightNormalization(keras.layers.Wrapper):
             dtype="bool",
             initializer="zeros",
             trainable=False,
-            aggregation="only_first_replica",
         )
 
     @property
@@ -116,7 +118,7 @@ class WeightNormalization(keras.layers.Wrapper):
                 lambda: tuple(ops.convert_to_tensor(variable) for variable in self._data_dependent_variables()),
                 lambda: self._data_dependent_values(inputs),
             )
-            self._assign_initial(values)
+            self._assign_initial([mean_over_replicas(value) for value in values])
         return call_with(self.layer, self._normalized(), inputs).apply_to(self)
 
     def initialize(self, inputs: Any) -> None:
@@ -163,6 +165,11 @@ class WeightNormalization(keras.layers.Wrapper):
         """Gives the arguments the wrapper was made with."""
         return {**super().get_config(), "data_init": self.data_init}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "WeightNormalization":
+        """Makes a wrapper from its config, which is left as it is (Keras's `Wrapper` takes the layer out)."""
+        return super().from_config(dict(config), custom_objects)
+
     def _add_length(self, kernel: KernelAxes, only: bool) -> Any:
         direction = self._direction(kernel)
         return self.add_weight(
@@ -172,7 +179,6 @@ class WeightNormalization(keras.layers.Wrapper):
                 ops.reshape(ops.sqrt(_squared_length(direction, kernel)), shape), dtype
             ),
             autocast=False,
-            aggregation="mean",
         )
 
     def _direction(self, kernel: KernelAxes) -> Any:
@@ -202,14 +208,14 @@ class WeightNormalization(keras.layers.Wrapper):
         rank = len(outputs.shape)
         channels = [axis % rank for axis in kernels_of(self.layer)[-1].outputs]
         mean, variance = ops.moments(outputs, [axis for axis in range(rank) if axis not in channels])
-        scale = ops.rsqrt(variance + _TINY_VARIANCE)
+        scale = ops.where(variance > _CONSTANT, ops.rsqrt(ops.maximum(variance, _CONSTANT)), 1)
         in_kernel_order = [sorted(channels).index(axis) for axis in channels]
         length = ops.cast(self.g, scale.dtype) * ops.reshape(ops.transpose(scale, in_kernel_order), self.g.shape)
         if bias is None:
             return (ops.cast(length, self.g.dtype),)
         return ops.cast(length, self.g.dtype), ops.cast(ops.reshape(-mean * scale, bias.shape), bias.dtype)
 
-    def _assign_initial(self, values: tuple[Any, ...]) -> None:
+    def _assign_initial(self, values: Sequence[Any]) -> None:
         for variable, value in zip(self._data_dependent_variables(), values, strict=True):
             variable.assign(value)
         self.initialized.assign(True)
