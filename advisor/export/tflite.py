@@ -1,0 +1,173 @@
+"""`export_tflite`: a Keras model to a `.tflite` file that is checked against it and timed."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+
+from advisor.export.convert import convert
+from advisor.export.errors import ExportError
+from advisor.export.interpret import LiteRTModel
+from advisor.export.latency import compare_latency
+from advisor.export.operators import flex_operators, operator_table
+from advisor.export.output_file import checked_path, complete_file
+from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
+from advisor.export.prepare import prepare
+from advisor.export.report import ExportReport
+from advisor.export.samples import Samples, first_samples, samples_for
+from advisor.export.signature import Signature, read_signature
+from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
+from advisor.graph import keras_internals
+
+RANDOM_SAMPLES = 4
+
+
+def export_tflite(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    quantize: str | None = None,
+    representative_data: Any = None,
+    verify_data: Any = None,
+    batch_size: int = 1,
+    allow_flex: bool = False,
+) -> ExportReport:
+    """Exports a model to TFLite, without what only training needs, verified in LiteRT and timed.
+
+    The model is prepared on a copy (training-only layers removed, batch normalization folded), converted in float32
+    with static shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was
+    given, and timed beside the conversion of that model without preparation. The file appears only when every check has
+    passed; an existing file is kept until then. The relative difference of an output is `max|y - k| / max|k|` over all
+    samples, `k` from Keras and `y` from LiteRT; more than 1e-4 is an error.
+
+    Args:
+        model: A built `keras.Model`. It is not changed. Mixed precision models are exported, and compared, in float32.
+        path: The file to write; must end in `.tflite`.
+        quantize: Must be None: the model is exported in float32.
+        representative_data: Must be None: only quantization uses it.
+        verify_data: Inputs to verify on: arrays in the structure of the model's inputs, `(x, y)`, or a data set of such
+            batches (its first batch is used), at most 128 samples. They also give the shapes a model leaves open. None
+            draws 4 random samples.
+        batch_size: Size of the batch axis of the exported model, at least 1.
+        allow_flex: Whether operators that LiteRT lacks may be left to TensorFlow's kernels. The app then has to link
+            the Flex delegate, and the file is neither verified nor timed here, which the report says.
+
+    Returns:
+        Sizes, latencies, differences, operators and what was done.
+
+    Raises:
+        ExportError: If an argument or the model does not fit, the model cannot be converted, or the result differs from
+            Keras. Nothing is written then.
+
+    Example:
+    >>> import pathlib, tempfile, keras, numpy as np
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = export_tflite(model, pathlib.Path(folder) / "model.tflite", verify_data=np.ones((3, 4)))
+    >>> report.operators, report.preparation, report.max_relative_difference < 1e-5
+    ({'FULLY_CONNECTED': 1}, ('removed 1 Dropout',), True)
+    """
+    target = checked_path(path)
+    _check_arguments(quantize, representative_data, batch_size)
+    _check_model(model)
+    mixed = mixed_policies(model)
+    given = None if verify_data is None else first_samples(model, verify_data)
+    signature = read_signature(model, given, batch_size)
+    with complete_file(target) as stream:
+        samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given)
+        with computing_in_float32(model):
+            expected = keras_outputs(model, signature, samples)
+            prepared = prepare(model)
+            exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
+            plain = convert(model, signature, expected.names, allow_flex=allow_flex) if prepared.notes else exported
+        operators = operator_table(exported)
+        flex = flex_operators(operators)
+        figures = {} if flex else _measure(exported, plain, signature, samples, expected)
+        stream.write(exported)
+    return ExportReport(
+        path=target,
+        batch_size=batch_size,
+        inputs={tensor.name: tensor.shape for tensor in signature.inputs},
+        outputs=expected.names,
+        size_bytes=len(exported),
+        plain_size_bytes=len(plain),
+        operators=operators,
+        plain_operators=operator_table(plain),
+        preparation=prepared.notes,
+        notes=_notes(mixed, flex),
+        **figures,
+    )
+
+
+def _check_arguments(quantize: str | None, representative_data: Any, batch_size: int) -> None:
+    if quantize is not None:
+        raise ExportError(
+            "`quantize` must be None: models are exported in float32, no other precision is supported yet. "
+            f"Received: quantize={quantize!r}"
+        )
+    if representative_data is not None:
+        raise ExportError(
+            "`representative_data` must be None, for only quantization uses it; to verify on data pass `verify_data`. "
+            f"Received: representative_data of type {type(representative_data).__name__}"
+        )
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise ExportError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}")
+
+
+def _check_model(model: keras.Model) -> None:
+    if not isinstance(model, keras.Model):
+        raise ExportError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
+    if keras.backend.backend() != "tensorflow":
+        raise ExportError(
+            "TFLite export runs on the TensorFlow backend of Keras. Save the model, set KERAS_BACKEND=tensorflow and "
+            f"load it there. Received: backend={keras.backend.backend()!r}"
+        )
+    if not keras_internals.is_built(model):
+        raise ExportError(
+            f"Model '{model.name}' must be built: call it on a batch, or `model.build(input_shape)`, first. "
+            "Received: a model without weights"
+        )
+    for layer in keras_internals.layer_tree(model):
+        if getattr(layer, "stateful", False):
+            raise ExportError(
+                f"Layer '{layer.name}' must not be stateful: an exported function keeps nothing between calls. Build "
+                f"the model again with `stateful=False`. Received: {type(layer).__name__}(stateful=True)"
+            )
+    check_weights_are_float32(model)
+
+
+def _random_samples(model: keras.Model, batch_size: int) -> Any:
+    from advisor.graph.sampling import sample_inputs
+
+    return sample_inputs(model, batch_size=max(RANDOM_SAMPLES, batch_size))
+
+
+def _measure(
+    exported: bytes, plain: bytes, signature: Signature, samples: Samples, expected: Outputs
+) -> dict[str, Any]:
+    """Verifies and times the exported model; the figures by the names the report has for them."""
+    exported_model, plain_model = LiteRTModel(exported), LiteRTModel(plain)
+    found = difference(expected, litert_outputs(exported_model, signature, samples, expected.names))
+    check(found)
+    latency = compare_latency(exported_model, plain_model, next(samples.batches(signature.batch_size)))
+    return {
+        "max_abs_difference": found.max_absolute,
+        "max_relative_difference": found.max_relative,
+        "mean_abs_difference": found.mean_absolute,
+        "top1_agreement": found.top1_agreement,
+        "verified_samples": samples.count,
+        "latency_ms": latency.milliseconds,
+        "plain_latency_ms": latency.plain_milliseconds,
+        "latency_ratio": latency.ratio,
+    }
+
+
+def _notes(mixed: tuple[str, ...], flex: tuple[str, ...]) -> tuple[str, ...]:
+    notes = []
+    if mixed:
+        notes.append(f"built with the policy {', '.join(mixed)}; exported and compared in float32")
+    if flex:
+        notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
+    return tuple(notes)

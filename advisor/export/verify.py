@@ -1,0 +1,170 @@
+"""The exported model held against the Keras model it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from advisor.export.errors import ExportError
+from advisor.export.interpret import LiteRTModel
+from advisor.export.samples import Samples
+from advisor.export.signature import Signature
+from advisor.export.trace import trace
+
+FLOAT32_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model returned for the verification samples.
+
+    Attributes:
+        names: Names of the outputs, in Keras's flat order.
+        values: One array per output, all rows.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported model is from the Keras model, over all outputs.
+
+    Attributes:
+        max_absolute: Largest absolute difference.
+        max_relative: Largest absolute difference of an output, divided by that output's largest magnitude in Keras.
+        mean_absolute: Mean absolute difference.
+        top1_agreement: Share of rows with the same arg-max, the lowest over all outputs of the shape
+            `(batch, classes)` with two classes or more; None when there is no such output.
+        worst_output: Name of the output with the largest relative difference.
+    """
+
+    max_absolute: float
+    max_relative: float
+    mean_absolute: float
+    top1_agreement: float | None
+    worst_output: str
+
+
+def keras_outputs(model: keras.Model, signature: Signature, samples: Samples) -> Outputs:
+    """Runs the Keras model at inference, in the batches the exported model takes.
+
+    Args:
+        model: The model as it was given.
+        signature: Its inputs.
+        samples: The inputs.
+
+    Returns:
+        Its outputs.
+
+    Raises:
+        ExportError: If the model cannot be traced, or returns NaN, against which nothing can be verified.
+    """
+    import tensorflow as tf
+
+    # On the CPU, as the interpreter: GPUs may round float32 products to TF32.
+    with tf.device("CPU:0"):
+        traced = trace(model, signature)
+        batches = [
+            traced.function(**{name: tf.constant(array) for name, array in batch.items()})
+            for batch in samples.batches(signature.batch_size)
+        ]
+    outputs = _joined(traced.outputs, batches, signature, samples)
+    for name, value in zip(outputs.names, outputs.values, strict=True):
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ExportError(
+                f"The Keras model '{model.name}' must return finite numbers on the verification data to be verified. "
+                f"Pass other `verify_data` or mend the model. Received: NaN in output '{name}'"
+            )
+    return outputs
+
+
+def litert_outputs(model: LiteRTModel, signature: Signature, samples: Samples, names: tuple[str, ...]) -> Outputs:
+    """Runs the exported model on the samples.
+
+    Args:
+        model: The exported model.
+        signature: Its inputs.
+        samples: The inputs.
+        names: Names of its outputs, in Keras's flat order.
+
+    Returns:
+        Its outputs.
+    """
+    batches = [model(batch) for batch in samples.batches(signature.batch_size)]
+    return _joined(names, batches, signature, samples)
+
+
+def difference(expected: Outputs, received: Outputs) -> Difference:
+    """Compares the outputs of two models.
+
+    Args:
+        expected: What Keras returned.
+        received: What the exported model returned.
+
+    Returns:
+        Their difference.
+    """
+    gaps = [_gap(a, b) for a, b in zip(expected.values, received.values, strict=True)]
+    relative = [gap.max(initial=0.0) / _scale(a) for gap, a in zip(gaps, expected.values, strict=True)]
+    agreements = [
+        float(np.mean(np.argmax(a, axis=-1) == np.argmax(b, axis=-1)))
+        for a, b in zip(expected.values, received.values, strict=True)
+        if a.ndim == 2 and a.shape[-1] > 1
+    ]
+    return Difference(
+        max_absolute=max(float(gap.max(initial=0.0)) for gap in gaps),
+        max_relative=float(max(relative)),
+        mean_absolute=float(np.concatenate([gap.ravel() for gap in gaps]).mean()),
+        top1_agreement=min(agreements, default=None),
+        worst_output=expected.names[int(np.argmax(relative))],
+    )
+
+
+def check(found: Difference, tolerance: float = FLOAT32_TOLERANCE) -> None:
+    """Refuses an exported model that is too far from the Keras model.
+
+    Args:
+        found: The difference measured.
+        tolerance: Largest relative difference allowed.
+
+    Raises:
+        ExportError: If the relative difference is larger.
+    """
+    if not found.max_relative <= tolerance:
+        raise ExportError(
+            f"The exported model must agree with Keras to a relative difference of {tolerance:g}; no file was written. "
+            f"Received: {found.max_relative:.3g} (absolute {found.max_absolute:.3g}) in output '{found.worst_output}'"
+        )
+
+
+def _joined(
+    names: tuple[str, ...], batches: Sequence[Mapping[str, Any]], signature: Signature, samples: Samples
+) -> Outputs:
+    """The outputs of all batches; where they have a batch axis, without the rows the last batch was filled up with."""
+    values = []
+    for name in names:
+        stacked = np.stack([np.asarray(batch[name]) for batch in batches])
+        if stacked.shape[1:2] == (signature.batch_size,):
+            stacked = stacked.reshape(-1, *stacked.shape[2:])[: samples.count]
+        values.append(stacked)
+    return Outputs(names, tuple(values))
+
+
+def _gap(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
+    """Absolute difference; zero where both are the same infinity, infinite where only one is finite."""
+    a, b = expected.astype(np.float64), received.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(a - b)
+    return np.where(a == b, 0.0, np.nan_to_num(gap, nan=np.inf, posinf=np.inf))
+
+
+def _scale(expected: np.ndarray) -> float:
+    magnitude = np.abs(expected.astype(np.float64))
+    largest = magnitude[np.isfinite(magnitude)].max(initial=0.0)
+    return float(largest) or 1.0
