@@ -7,8 +7,10 @@ from advisor.graph.edits import (
     InsertAfter,
     InsertBefore,
     LayerSpec,
+    ReadVariable,
     Remove,
     Replace,
+    WeightRule,
     Wrap,
 )
 from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, read_graph
@@ -22,10 +24,12 @@ __all__ = [
     "LayerSpec",
     "ModelGraph",
     "Node",
+    "ReadVariable",
     "Remove",
     "Replace",
     "Scope",
     "Source",
+    "WeightRule",
     "Wrap",
     "read_graph",
 ]

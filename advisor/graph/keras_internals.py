@@ -52,8 +52,8 @@ def functional_form(model: Any) -> Any | None:
 
 
 def rebuilds_from_graph(model: Any) -> bool:
-    """Whether `type(model)(inputs, outputs, name=…)` makes the same kind of model, as Keras itself decides it."""
-    return functional_like_constructor(type(model))
+    """Whether a model of the same class can be made from layers, or from inputs and outputs, as Keras decides it."""
+    return type(model) is keras.Sequential or functional_like_constructor(type(model))
 
 
 def recorded_calls(functional: Any) -> list[RecordedCall]:
@@ -121,6 +121,11 @@ def keras_mask(tensor: Any) -> Any | None:
     return getattr(tensor, "_keras_mask", None)
 
 
+def attach_mask(tensor: Any, mask: Any) -> None:
+    """Let an eager tensor carry a mask, as layers do for the next one."""
+    tensor._keras_mask = mask
+
+
 def bare_copy(operation: Any) -> Any:
     """A copy of a stateless `keras.ops` operation that takes part in no graph."""
     duplicate = copy.copy(operation)
@@ -141,6 +146,17 @@ def own_variables(layer: Any) -> list[Any]:
     for generator in layer._seed_generators:
         variables.setdefault(id(generator.state), generator.state)
     return list(variables.values())
+
+
+def variable_paths(model: Any) -> dict[int, str]:
+    """A unique name per variable of a model, by `id`: its path, numbered where nested models repeat one."""
+    seen: dict[str, int] = {}
+    paths = {}
+    for variable in model.variables:
+        seen[variable.path] = seen.get(variable.path, 0) + 1
+        count = seen[variable.path]
+        paths[id(variable)] = variable.path if count == 1 else f"{variable.path}#{count}"
+    return paths
 
 
 def layer_tree(layer: Any) -> list[Any]:

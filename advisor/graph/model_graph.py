@@ -266,10 +266,8 @@ class _Reader:
     def _read_functional(self, model: Any, functional: Any, path: str) -> None:
         kind: ScopeKind = "sequential" if isinstance(model, keras.Sequential) else "functional"
         refusal = None
-        if not internals.rebuilds_from_graph(model) and kind == "functional":
-            refusal = (
-                f"`{model.name}` is of the class {type(model).__name__}, whose constructor takes no inputs and outputs"
-            )
+        if not internals.rebuilds_from_graph(model):
+            refusal = f"`{model.name}` is a {type(model).__name__}, a class that cannot be made from inputs and outputs"
         # Registered before its nodes, so that scopes stand in order from the outside in.
         self.scopes[path] = Scope(path, kind, model)
         produced: dict[int, Source] = {}

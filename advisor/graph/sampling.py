@@ -132,7 +132,7 @@ def _tokens(shape: tuple[int, ...], size: int, padded: bool, generator: np.rando
 
 
 def _readers(graph: ModelGraph, path: str) -> Iterator[Any]:
-    """The layers that read an input, those inside them included, past those without weights: reshapes, slices, casts."""
+    """The layers that read an input, and those inside them; past weightless ones such as reshapes, slices and casts."""
     seen: set[str] = set()
     frontier = list(graph.consumers(path))
     while frontier:

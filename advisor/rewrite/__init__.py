@@ -1,0 +1,29 @@
+"""Rewriting: edits planned, a model rebuilt with them, weights carried over, the result verified."""
+
+from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.rebuild import Rebuilt, rebuild
+from advisor.rewrite.recipes.add_dropout import add_dropout
+from advisor.rewrite.recipes.add_regularizer import add_regularizer
+from advisor.rewrite.recipes.fold_batch_norm import fold_batch_norm
+from advisor.rewrite.recipes.replace_norm import replace_norm
+from advisor.rewrite.recipes.strip_training_layers import strip_training_layers
+from advisor.rewrite.rewriting import Applied, Rewrite, Skipped, rewrite
+from advisor.rewrite.verify import relative_difference
+from advisor.rewrite.weights import WeightOrigin
+
+__all__ = [
+    "Applied",
+    "Rebuilt",
+    "Rewrite",
+    "RewriteError",
+    "Skipped",
+    "WeightOrigin",
+    "add_dropout",
+    "add_regularizer",
+    "fold_batch_norm",
+    "rebuild",
+    "relative_difference",
+    "replace_norm",
+    "rewrite",
+    "strip_training_layers",
+]

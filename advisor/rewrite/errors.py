@@ -1,0 +1,5 @@
+"""Why a rewrite could not be done."""
+
+
+class RewriteError(Exception):
+    """A model, or a part of it, cannot be rewritten; the message says which part, why, and what to do instead."""

@@ -1,0 +1,272 @@
+"""One rebuild of a model with edits applied, through the public functional API."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from advisor.graph import (
+    Configure,
+    ConfigureLoss,
+    Edit,
+    InsertAfter,
+    InsertBefore,
+    LayerSpec,
+    ModelGraph,
+    Node,
+    Remove,
+    Replace,
+    Scope,
+    Wrap,
+)
+from advisor.graph import keras_internals as internals
+from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
+from advisor.rewrite.compile_state import carry_compile_state
+from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.weights import Succession, WeightOrigin, carry_trainable_flags, carry_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Rebuilt:
+    """A rebuilt model.
+
+    Attributes:
+        model: The new model; the old one is as it was.
+        weight_map: Where each of its variables got its value, by variable path.
+    """
+
+    model: Any
+    weight_map: Mapping[str, WeightOrigin]
+
+
+def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
+    """A new model like the one behind the graph, with edits applied and the weights carried over.
+
+    Args:
+        graph: Graph of the model.
+        edits: What to change; nothing for a plain copy.
+
+    Returns:
+        The new model and its weight map.
+
+    Raises:
+        RewriteError: If a part cannot be rebuilt; the old model is as it was.
+
+    Example:
+    >>> import keras
+    >>> from advisor.graph import Remove, read_graph
+    >>> drop = keras.layers.Dropout(0.0, name="drop")
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="dense"), drop])
+    >>> [layer.name for layer in rebuild(read_graph(model), [Remove("drop")]).model.layers]
+    ['dense']
+    """
+    if graph.root.refusal:
+        raise RewriteError(f"`{graph.model.name}` cannot be rewritten: {graph.root.refusal}.")
+    operations = [node.operation for node in graph.nodes.values()]
+    with keras.saving.custom_object_scope(custom_objects(operations)):
+        try:
+            with internals.deferred_variables():
+                builder = _Builder(graph, edits)
+                model = builder.build(graph.root)
+        except RewriteError:
+            raise
+        except Exception:
+            # Some layers make variables from values, which cannot wait; build them the ordinary way.
+            builder = _Builder(graph, edits)
+            model = _or_rewrite_error(builder, graph)
+    weight_map, old_of = carry_weights(graph, builder.successions, model)
+    carry_trainable_flags(builder.alike())
+    carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
+    return Rebuilt(model, weight_map)
+
+
+def _or_rewrite_error(builder: _Builder, graph: ModelGraph) -> Any:
+    try:
+        return builder.build(graph.root)
+    except RewriteError:
+        raise
+    except Exception as error:
+        raise RewriteError(f"`{graph.model.name}` could not be rebuilt: {error}") from error
+
+
+class _Builder:
+    """Builds the scopes of a graph anew, innermost when first needed."""
+
+    def __init__(self, graph: ModelGraph, edits: Sequence[Edit]) -> None:
+        self._graph = graph
+        self._made: dict[int, Any] = {}
+        self.successions: list[Succession] = []
+        self._models: list[tuple[Any, Any]] = []
+        self._removed = {edit.path for edit in edits if isinstance(edit, Remove)}
+        self._before: dict[str, list[LayerSpec]] = defaultdict(list)
+        self._after: dict[str, list[LayerSpec]] = defaultdict(list)
+        self._layer_edits: dict[int, list[Edit]] = defaultdict(list)
+        for edit in edits:
+            if edit.path not in graph.nodes:
+                raise RewriteError(f"there is no node `{edit.path}` in `{graph.model.name}`")
+            if isinstance(edit, InsertBefore):
+                self._before[edit.path].extend(edit.specs)
+            elif isinstance(edit, InsertAfter):
+                self._after[edit.path].extend(edit.specs)
+            elif isinstance(edit, (Configure, Replace, Wrap)):
+                self._layer_edits[id(graph.nodes[edit.path].operation)].append(edit)
+
+    def alike(self) -> Iterator[tuple[Any, Any]]:
+        """Old and new layers, models before what is in them."""
+        yield from reversed(self._models)
+        for succession in self.successions:
+            if isinstance(succession.old, keras.Layer):
+                old, new = internals.layer_tree(succession.old), internals.layer_tree(succession.new)
+                # Only the outermost layers correspond where the insides differ.
+                yield from zip(old, new, strict=True) if len(old) == len(new) else [(old[0], new[0])]
+
+    def build(self, scope: Scope) -> Any:
+        nodes = [node for node in self._graph.nodes.values() if node.scope == scope.path]
+        names = _Names({node.name for node in nodes if node.path not in self._removed})
+        make = self._build_sequential if scope.kind == "sequential" else self._build_functional
+        model = make(scope, nodes, names)
+        self._models.append((scope.model, model))
+        return model
+
+    def _build_sequential(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
+        old = scope.model
+        layers = [clone_input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
+        for node in nodes:
+            if node.is_input:
+                continue
+            layers += self._insertions(self._before[node.path], node, names)
+            if node.path not in self._removed:
+                layers.append(self._operation(node))
+            layers += self._insertions(self._after[node.path], node, names)
+        if all(_is_input(layer) for layer in layers):
+            layers.append(keras.layers.Identity(name=names.free(nodes[-1].name)))
+        model = keras.Sequential(layers, name=old.name)
+        if not model.built:
+            model.build(old.input_shape)
+        return model
+
+    def _build_functional(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
+        functional = internals.functional_form(scope.model)
+        new: dict[int, Any] = {}
+
+        def renewed(structure: Any) -> Any:
+            return keras.tree.map_structure(lambda x: new[id(x)] if isinstance(x, keras.KerasTensor) else x, structure)
+
+        for node in nodes:
+            assert node.call is not None
+            if node.is_input:
+                outputs = clone_input(node.operation).output
+            elif node.path in self._removed:
+                outputs = self._bypass(node, scope, renewed)
+            else:
+                outputs = self._call(node, renewed, names)
+            flat = keras.tree.flatten(outputs)
+            for spec_layer in self._insertions(self._after[node.path], node, names):
+                flat[0] = spec_layer(flat[0])
+            new.update(zip(map(id, node.call.outputs), flat, strict=True))
+        inputs = keras.tree.map_structure(lambda x: new[id(x)], internals.input_structure(functional))
+        outputs = keras.tree.map_structure(lambda x: new[id(x)], internals.output_structure(functional))
+        return type(scope.model)(inputs=inputs, outputs=outputs, name=scope.model.name)
+
+    def _bypass(self, node: Node, scope: Scope, renewed: Any) -> Any:
+        first = renewed(_first_tensor(node.call))
+        sole_output = len(scope.outputs) == 1 and not self._graph.nodes[node.sources[0].path].is_input
+        if sole_output or node.path not in {source.path for source in scope.outputs}:
+            return first
+        # The output's name, by which losses and metrics may be keyed, is the name of its layer.
+        return keras.layers.Identity(name=node.name)(first)
+
+    def _call(self, node: Node, renewed: Any, names: _Names) -> Any:
+        assert node.call is not None
+        args, kwargs = renewed(node.call.args), renewed(node.call.kwargs)
+        if self._before[node.path]:
+            first = renewed(_first_tensor(node.call))
+            changed = first
+            for layer in self._insertions(self._before[node.path], node, names):
+                changed = layer(changed)
+            args, kwargs = keras.tree.map_structure(lambda x: changed if x is first else x, (args, kwargs))
+        operation = self._operation(node)
+        if id(node.operation) in self._layer_edits or "mask" in kwargs:
+            # Keras records the masks and context it passed on its own; not every layer accepts them as arguments.
+            kwargs = {key: value for key, value in kwargs.items() if internals.accepts_argument(operation, key)}
+        return operation(*args, **kwargs)
+
+    def _operation(self, node: Node) -> Any:
+        """The new layer for a node's layer; one and the same for all calls."""
+        key = id(node.operation)
+        if key not in self._made:
+            if node.is_model and not self._layer_edits[key]:
+                self._made[key] = self.build(self._graph.scopes[self._graph.calls_of(node.path)[0]])
+            else:
+                self._made[key] = self._succeed(node)
+        return self._made[key]
+
+    def _succeed(self, node: Node) -> Any:
+        old = node.operation
+        edits = self._layer_edits[id(old)]
+        changes: dict[str, Any] = {}
+        rules = []
+        for edit in edits:
+            if isinstance(edit, Configure):
+                changes.update(edit.changes)
+                rules.append(edit.weights)
+            elif isinstance(edit, Replace):
+                config = {"dtype": old.dtype_policy, **edit.spec.config, "name": old.name}
+                new = LayerSpec(edit.spec.cls, config).make(old.name)
+                self.successions.append(
+                    Succession(node.path, old, new, edit.weights, same_class=False, changed=frozenset())
+                )
+                return new
+        new = clone_layer(old, changes)
+        configured = any(isinstance(edit, Configure) for edit in edits)
+        for rule in rules or [None]:
+            self.successions.append(
+                Succession(
+                    node.path, old, new, rule, same_class=True, changed=frozenset(changes) if configured else None
+                )
+            )
+        for edit in edits:
+            if isinstance(edit, Wrap):
+                new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})
+        return new
+
+    def _insertions(self, specs: Sequence[LayerSpec], node: Node, names: _Names) -> list[Any]:
+        made = []
+        for spec in specs:
+            name = names.free(spec.config.get("name") or f"{node.name}_{_snake(spec.cls.__name__)}")
+            dtype = {"dtype": node.operation.dtype_policy} if node.is_layer else {}
+            made.append(LayerSpec(spec.cls, {**dtype, **spec.config, "name": name}).make(name))
+        return made
+
+
+class _Names:
+    """Names in use in one scope."""
+
+    def __init__(self, taken: set[str]) -> None:
+        self._taken = taken
+
+    def free(self, wanted: str) -> str:
+        """The wanted name, with a number behind it if it is taken; taken from now on."""
+        name, number = wanted, 0
+        while name in self._taken:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
+
+
+def _first_tensor(call: Any) -> Any:
+    return next(leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if isinstance(leaf, keras.KerasTensor))
+
+
+def _is_input(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,53 @@
+"""Which nodes a recipe works on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from advisor.facts import Facts, LayerFacts, gather_facts
+from advisor.graph import read_graph
+from advisor.rewrite.errors import RewriteError
+
+
+def facts_of(model: Any) -> Facts:
+    """Facts of a model that is to be rewritten.
+
+    Raises:
+        RewriteError: If the model cannot be rewritten.
+    """
+    graph = read_graph(model)
+    if graph.root.refusal:
+        raise RewriteError(f"`{model.name}` cannot be rewritten: {graph.root.refusal}.")
+    return gather_facts(graph)
+
+
+def chosen(
+    facts: Facts, paths: str | Iterable[str] | None, default: Callable[[LayerFacts], bool], argument: str
+) -> list[LayerFacts]:
+    """The leaves a user named, or all that the default fits; of a shared layer the first call.
+
+    Args:
+        facts: Facts of the model.
+        paths: Paths given by the user, or None.
+        default: Which leaves are meant when none are given.
+        argument: Name of the user's argument, for the message.
+
+    Raises:
+        ValueError: If a path names no layer of the model.
+    """
+    if paths is None:
+        candidates = [layer for layer in facts.layers.values() if default(layer)]
+    else:
+        wanted = [paths] if isinstance(paths, str) else list(paths)
+        missing = [path for path in wanted if path not in facts.layers]
+        if missing:
+            known = ", ".join(path for path, layer in facts.layers.items() if layer.kind != "input")
+            raise ValueError(f"`{argument}` names no layer of the model: {missing}. Its layers: {known}")
+        candidates = [facts.layers[path] for path in wanted]
+    return [layer for layer in candidates if not facts.graph.refusal(layer.path)]
+
+
+def first_calls(facts: Facts, layers: Iterable[LayerFacts]) -> list[LayerFacts]:
+    """Each layer once, by its first call, for edits that change the layer at all its calls."""
+    return [layer for layer in layers if facts.graph.calls_of(layer.path)[0] == layer.path]

@@ -1,0 +1,257 @@
+"""Findings to a rewritten model: rounds of planning, rebuilding and verifying until nothing fixable is left."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from advisor.graph import ModelGraph, read_graph
+from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.planner import merged_edits, plan_round
+from advisor.rewrite.rebuild import Rebuilt, rebuild
+from advisor.rewrite.verify import relative_difference, tolerance
+from advisor.rewrite.weights import WeightOrigin
+from advisor.rules import Finding
+
+Examine = Callable[[Any], Sequence[Finding]]
+"""Looks at a model again and returns its findings."""
+
+MAX_ROUNDS = 12
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A fix that is in the rewritten model.
+
+    Attributes:
+        finding: What it mended.
+        round: The rebuild it went into, counted from 1.
+        difference: Relative difference of its round at inference; None for unverified fixes and those that change the
+            function.
+    """
+
+    finding: Finding
+    round: int
+    difference: float | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A fix that is not in the rewritten model, and why."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """The outcome of a rewrite.
+
+    Attributes:
+        model: The rewritten model; the original itself, with a warning, where it cannot even be copied.
+        applied: Fixes that are in it, in order.
+        skipped: Fixes that are not, with reasons.
+        weight_map: Where each of its variables got its value, by variable path.
+        parity: Largest relative difference at inference that a round of exact fixes made; None when not verified or when
+            there were none.
+    """
+
+    original: Any = field(repr=False)
+    model: Any
+    applied: tuple[Applied, ...]
+    skipped: tuple[Skipped, ...]
+    weight_map: Mapping[str, WeightOrigin] = field(repr=False)
+    parity: float | None
+
+    @cached_property
+    def diff(self) -> str:
+        """The layers before and after, as a unified diff."""
+        before, after = (layer_lines(read_graph(model)) for model in (self.original, self.model))
+        return "\n".join(difflib.unified_diff(before, after, "before", "after", lineterm="", n=2))
+
+
+def layer_lines(graph: ModelGraph) -> list[str]:
+    """One line per leaf: path, class and output shape."""
+    return [
+        f"{node.path}: {type(node.operation).__name__} {' '.join(str(shape) for shape in node.output_shapes)}".rstrip()
+        for node in graph.leaves()
+    ]
+
+
+def rewrite(
+    model: Any,
+    findings: Sequence[Finding],
+    examine: Examine,
+    *,
+    allowed: Callable[[Finding], str | None],
+    sample: Callable[[], Any] | None,
+) -> Rewrite:
+    """Apply the fixes of findings.
+
+    Args:
+        model: The model; it stays as it is.
+        findings: What was found in it.
+        examine: Looks at a rewritten model again.
+        allowed: Says why a finding's fix must not be applied, or None where it may.
+        sample: Makes inputs on which exact fixes are verified; None leaves verification out.
+
+    Returns:
+        The rewritten model with what was done and what was not.
+    """
+    return _Rewriting(model, examine, allowed, sample).run(findings)
+
+
+class _Rewriting:
+    """The state of one rewrite while it goes through its rounds."""
+
+    def __init__(
+        self,
+        model: Any,
+        examine: Examine,
+        allowed: Callable[[Finding], str | None],
+        sample: Callable[[], Any] | None,
+    ) -> None:
+        self._original = model
+        self._current = model
+        self._examine = examine
+        self._allowed = allowed
+        self._sample = sample
+        self._inputs: Any = None
+        self._applied: list[Applied] = []
+        self._rolled_back: dict[tuple[str, tuple[str, ...]], Skipped] = {}
+        self._done: set[tuple[str, tuple[str, ...], str]] = set()
+        self._weight_maps: list[Mapping[str, WeightOrigin]] = []
+        self._parity: float | None = None
+        self._round = 0
+
+    def run(self, findings: Sequence[Finding]) -> Rewrite:
+        while self._round < MAX_ROUNDS:
+            candidates = [finding for finding in findings if self._is_candidate(finding)]
+            if not candidates:
+                break
+            # Exact fixes first and alone, so that they are verified against a model nothing else has changed.
+            exact = [finding for finding in candidates if finding.fix and finding.fix.safety == "exact"]
+            self._round += 1
+            if not self._apply_round(exact or candidates, verify=bool(exact)):
+                break
+            findings = self._examine(self._current)
+        return Rewrite(
+            original=self._original,
+            model=self._result(),
+            applied=tuple(self._applied),
+            skipped=tuple(self._left(findings)),
+            weight_map=_composed(self._weight_maps),
+            parity=self._parity,
+        )
+
+    def _is_candidate(self, finding: Finding) -> bool:
+        if finding.fix is None or self._allowed(finding) is not None or _key(finding) in self._rolled_back:
+            return False
+        return (*_key(finding), finding.fix.title) not in self._done
+
+    def _apply_round(self, candidates: Sequence[Finding], *, verify: bool) -> bool:
+        """Apply what fits together; False when nothing of it could be applied."""
+        graph = read_graph(self._current)
+        plan = plan_round(candidates, graph)
+        accepted, rebuilt, difference = self._largest_sound_part(graph, plan.accepted, verify)
+        # Fixes rolled back leave others free that lost to them, so the round is no standstill as long as some did.
+        if rebuilt is None:
+            return bool(plan.lost)
+        self._current = rebuilt.model
+        self._weight_maps.append(rebuilt.weight_map)
+        if difference is not None:
+            self._parity = max(self._parity or 0.0, difference)
+        for finding in accepted:
+            assert finding.fix is not None
+            self._applied.append(Applied(finding, self._round, difference))
+            self._done.add((*_key(finding), finding.fix.title))
+        return True
+
+    def _largest_sound_part(
+        self, graph: ModelGraph, findings: Sequence[Finding], verify: bool
+    ) -> tuple[Sequence[Finding], Rebuilt | None, float | None]:
+        """Rebuild with all the fixes; where that fails, find the culprits by halving and leave them out."""
+        if not findings:
+            return (), None, None
+        rebuilt, difference, reason = self._attempt(graph, findings, verify)
+        if reason is None:
+            return findings, rebuilt, difference
+        if len(findings) == 1:
+            self._rolled_back[_key(findings[0])] = Skipped(findings[0], reason)
+            return (), None, None
+        middle = len(findings) // 2
+        first, *_ = self._largest_sound_part(graph, findings[:middle], verify)
+        second, *_ = self._largest_sound_part(graph, findings[middle:], verify)
+        sound = [*first, *second]
+        rebuilt, difference, reason = self._attempt(graph, sound, verify) if sound else (None, None, None)
+        if reason is not None:
+            # Sound apart but not together: the second half waits for the next round.
+            return self._largest_sound_part(graph, first or second, verify)
+        return sound, rebuilt, difference
+
+    def _attempt(
+        self, graph: ModelGraph, findings: Sequence[Finding], verify: bool
+    ) -> tuple[Rebuilt | None, float | None, str | None]:
+        try:
+            rebuilt = rebuild(graph, merged_edits(findings))
+        except RewriteError as error:
+            return None, None, str(error)
+        if not verify or self._sample is None:
+            return rebuilt, None, None
+        if self._inputs is None:
+            self._inputs = self._sample()
+        difference = relative_difference(self._current, rebuilt.model, self._inputs)
+        if difference > tolerance(self._current):
+            return (
+                None,
+                difference,
+                (
+                    f"rolled back: the outputs differ by {difference:.1e} relative to the largest, "
+                    f"more than {tolerance(self._current):.0e}"
+                ),
+            )
+        return rebuilt, difference, None
+
+    def _result(self) -> Any:
+        if self._current is not self._original:
+            return self._current
+        try:
+            rebuilt = rebuild(read_graph(self._original))
+        except RewriteError as error:
+            warnings.warn(f"{error} The model itself is returned, not a copy.", stacklevel=4)
+            return self._original
+        self._weight_maps.append(rebuilt.weight_map)
+        return rebuilt.model
+
+    def _left(self, findings: Sequence[Finding]) -> Iterable[Skipped]:
+        for finding in findings:
+            if finding.refusal is not None:
+                yield Skipped(finding, finding.refusal)
+            elif finding.fix is not None:
+                rolled_back = self._rolled_back.get(_key(finding))
+                reason = rolled_back.reason if rolled_back else self._allowed(finding)
+                yield Skipped(finding, reason or "its fix was applied before and did not settle it")
+
+
+def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:
+    return finding.code, finding.layers
+
+
+def _composed(maps: Sequence[Mapping[str, WeightOrigin]]) -> Mapping[str, WeightOrigin]:
+    """Weight maps of one rebuild after the other as one, from the first model to the last."""
+    if not maps:
+        return {}
+    composed = dict(maps[0])
+    for following in maps[1:]:
+        composed = {path: _through(composed, origin) for path, origin in following.items()}
+    return composed
+
+
+def _through(before: Mapping[str, WeightOrigin], origin: WeightOrigin) -> WeightOrigin:
+    if origin.origin == "kept" and origin.source is not None and origin.source in before:
+        return before[origin.source]
+    return origin

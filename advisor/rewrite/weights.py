@@ -1,0 +1,179 @@
+"""Carrying weights and other state from the old layers to the new ones."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from advisor.graph import ModelGraph, ReadVariable, WeightRule
+from advisor.graph import keras_internals as internals
+from advisor.rewrite.errors import RewriteError
+
+Origin = Literal["kept", "mapped", "new"]
+
+
+@dataclass(frozen=True)
+class WeightOrigin:
+    """Where a variable of the rewritten model got its value.
+
+    Attributes:
+        origin: `kept` from the variable `source`, `mapped` by a computation, or `new` from its initializer.
+        source: Path of the old variable, or None.
+    """
+
+    origin: Origin
+    source: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Succession:
+    """An old layer and the layer that stands in its place.
+
+    Attributes:
+        path: Path of the old node.
+        old: The old layer.
+        new: The new one.
+        weights: Computes values of new variables, or None.
+        same_class: Whether variables of equal name and shape mean the same in both.
+        changed: Arguments that differ between the two; None where the layer is a plain copy.
+    """
+
+    path: str
+    old: Any
+    new: Any
+    weights: WeightRule | None
+    same_class: bool
+    changed: frozenset[str] | None
+
+
+def carry_weights(
+    graph: ModelGraph, successions: Iterable[Succession], new_model: Any
+) -> tuple[dict[str, WeightOrigin], dict[int, Any]]:
+    """Give every variable of the new model its value.
+
+    Args:
+        graph: Graph of the old model.
+        successions: Which new layer stands for which old one.
+        new_model: The rebuilt model, its variables perhaps deferred.
+
+    Returns:
+        Where each variable got its value, by variable path, and the old variable of each kept one by `id` of the new.
+
+    Raises:
+        RewriteError: If a plain copy does not have the variables of its original.
+    """
+    read = _reader(graph)
+    old_paths = internals.variable_paths(graph.model)
+    origins: dict[int, WeightOrigin] = {}
+    old_of: dict[int, Any] = {}
+    for succession in successions:
+        for new, old in _paired(succession):
+            internals.initialize(new, old)
+            origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            old_of[id(new)] = old
+            _carry_attributes(new, old, succession.changed)
+        if succession.weights is not None:
+            for new, value in _computed(succession, read):
+                internals.initialize(new, value)
+                origins[id(new)] = WeightOrigin("mapped", succession.path)
+        if succession.changed is None:
+            _carry_other_state(succession.old, succession.new)
+    for variable in new_model.variables:
+        internals.initialize_fresh(variable)
+    new_paths = internals.variable_paths(new_model)
+    weight_map = {path: origins.get(key, WeightOrigin("new")) for key, path in new_paths.items()}
+    return weight_map, old_of
+
+
+def carry_trainable_flags(pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Freeze in the new model what is frozen in the old one.
+
+    Args:
+        pairs: Old and new layers of equal structure, models before the layers inside them, since freezing a model
+            freezes everything in it.
+    """
+    for old, new in pairs:
+        if new.trainable != old.trainable:
+            new.trainable = old.trainable
+
+
+def _reader(graph: ModelGraph) -> ReadVariable:
+    def read(path: str, name: str) -> np.ndarray | None:
+        for variable in graph.nodes[path].operation.variables:
+            if variable.name == name:
+                return np.asarray(keras.ops.convert_to_numpy(variable.value))
+        return None
+
+    return read
+
+
+def _paired(succession: Succession) -> list[tuple[Any, Any]]:
+    if not isinstance(succession.old, keras.Layer) or not succession.same_class:
+        return []
+    old, new = succession.old.variables, succession.new.variables
+    if succession.changed is not None:
+        return _by_name(old, new)
+    if [tuple(v.shape) for v in old] != [tuple(v.shape) for v in new]:
+        raise RewriteError(
+            f"the copy of `{succession.path}` ({type(succession.old).__name__}) has other variables than the original: "
+            f"{[tuple(v.shape) for v in new]} instead of {[tuple(v.shape) for v in old]}. "
+            "Its `get_config` must return everything that shapes its weights."
+        )
+    return list(zip(new, old, strict=True))
+
+
+def _by_name(old: list[Any], new: list[Any]) -> list[tuple[Any, Any]]:
+    """Pairs of variables with the same name and shape; of several with one name, the first with the first."""
+    waiting: dict[tuple[str, tuple[int, ...]], list[Any]] = defaultdict(list)
+    for variable in old:
+        waiting[variable.name, tuple(variable.shape)].append(variable)
+    pairs = []
+    for variable in new:
+        candidates = waiting[variable.name, tuple(variable.shape)]
+        if candidates:
+            pairs.append((variable, candidates.pop(0)))
+    return pairs
+
+
+def _computed(succession: Succession, read: ReadVariable) -> list[tuple[Any, np.ndarray]]:
+    assert succession.weights is not None
+    values: Mapping[str, np.ndarray] = succession.weights(read)
+    by_name = {variable.name: variable for variable in reversed(succession.new.variables)}
+    missing = set(values) - set(by_name)
+    if missing:
+        raise RewriteError(
+            f"the new `{succession.path}` ({type(succession.new).__name__}) has no variable named "
+            f"{', '.join(sorted(missing))}"
+        )
+    return [(by_name[name], value) for name, value in values.items()]
+
+
+def _carry_attributes(new: Any, old: Any, changed: frozenset[str] | None) -> None:
+    """Regularizer and constraint as they are bound now, which may differ from what the layer's arguments say."""
+    if changed is not None and not changed:
+        # Made anew from its own arguments on purpose: what they say is to be bound now.
+        return
+    for attribute in ("regularizer", "constraint"):
+        if f"{old.name}_{attribute}" not in (changed or ()) and getattr(new, attribute) is not getattr(old, attribute):
+            setattr(new, attribute, getattr(old, attribute))
+
+
+def _carry_other_state(old: Any, new: Any) -> None:
+    """State that is no variable: statistics of `Normalization`, vocabularies, bins."""
+    if not isinstance(old, keras.Layer):
+        return
+    for old_part, new_part in zip(internals.layer_tree(old), internals.layer_tree(new), strict=True):
+        if hasattr(old_part, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                old_part.save_assets(folder)
+                new_part.load_assets(folder)
+        if hasattr(old_part, "finalize_state"):
+            store: dict[str, Any] = {}
+            old_part.save_own_variables(store)
+            new_part.load_own_variables(store)
