@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 from keras.src.backend.common import global_state
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.models.functional import Functional, functional_like_constructor
 
 KerasTensor = keras.KerasTensor
@@ -118,12 +119,12 @@ def accepts_argument(layer: Any, name: str) -> bool:
 
 def keras_mask(tensor: Any) -> Any | None:
     """The mask a tensor carries, or None."""
-    return getattr(tensor, "_keras_mask", None)
+    return get_keras_mask(tensor)
 
 
 def attach_mask(tensor: Any, mask: Any) -> None:
     """Let an eager tensor carry a mask, as layers do for the next one."""
-    tensor._keras_mask = mask
+    set_keras_mask(tensor, mask)
 
 
 def bare_copy(operation: Any) -> Any:
