@@ -1,1 +1,5 @@
 """A model advisor for Keras: inspect, explain, rewrite, train, export."""
+
+from advisor.advise import Advice, advise
+
+__all__ = ["Advice", "advise"]

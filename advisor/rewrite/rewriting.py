@@ -56,7 +56,7 @@ class Rewrite:
         applied: Fixes that are in it, in order.
         skipped: Fixes that are not, with reasons.
         weight_map: Where each of its variables got its value, by variable path.
-        parity: Largest relative difference at inference that a round of exact fixes made; None when not verified or when
+        parity: Largest relative difference at inference that a round of exact fixes made; None when unverified or when
             there were none.
     """
 

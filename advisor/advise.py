@@ -1,0 +1,341 @@
+"""`advise(model)`: look at a model, say what is wrong, and offer what mends it."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from advisor.facts import DataFacts, Facts, gather_facts, training_facts
+from advisor.facts.probes import make_probes
+from advisor.facts.read_data import read_data
+from advisor.graph import read_graph
+from advisor.graph.keras_internals import is_built
+from advisor.graph.sampling import sample_inputs
+from advisor.rewrite import Rewrite, rewrite
+from advisor.rewrite.building import built_copy
+from advisor.rules import Finding, Rule, as_codes, select_rules
+from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
+from advisor.training import TrainingPlan, make_plan
+
+if TYPE_CHECKING:
+    from advisor.export import ExportReport
+
+SAFETIES = ("exact", "retrain")
+TARGETS = (None, "mobile")
+
+
+def advise(
+    model: keras.Model | str | os.PathLike[str],
+    *,
+    batch_size: int | None = None,
+    data: Any = None,
+    validation_data: Any = None,
+    steps_per_epoch: int | None = None,
+    epochs: int | None = None,
+    replicas: int = 1,
+    history: Any = None,
+    task: str | None = None,
+    target: str | None = None,
+    trained: bool | None = None,
+    select: str | Iterable[str] | None = None,
+    ignore: str | Iterable[str] | None = None,
+    seed: int = 0,
+    verbose: int | str = "auto",
+) -> Advice:
+    """Examine a model before it is trained or shipped.
+
+    The more is known, the more rules can run: the structure alone, then the batch size and the length of the run, then
+    the data, on which the rules measure instead of guess. The model is only read.
+
+    Args:
+        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file.
+        batch_size: Samples per optimizer step, all replicas together.
+        data: Training data, whatever `fit` takes: arrays, `(x, y)`, `tf.data.Dataset`, `PyDataset`, torch `DataLoader`.
+            A few batches are looked at; nothing is consumed.
+        validation_data: Validation data in the same forms.
+        steps_per_epoch: Optimizer steps per epoch; samples ÷ batch size by default.
+        epochs: Planned epochs.
+        replicas: Data-parallel replicas among which each batch is split.
+        history: What an earlier `fit` returned, or its `.history`.
+        task: `"classification"`, `"regression"`, `"segmentation"`, `"detection"`, `"image_to_image"`, `"generation"` or
+            `"sequence"`; inferred from outputs and losses when None.
+        target: None, or `"mobile"` for a model that is to run on a phone.
+        trained: Whether the weights are trained and must be protected; inferred when None.
+        select: Codes or prefixes of the rules to run; all when None.
+        ignore: Codes or prefixes of the rules to leave out.
+        seed: Seed of everything drawn at random.
+        verbose: 0 silent, 1 with progress, `"auto"` with progress on a terminal.
+
+    Returns:
+        The advice.
+
+    Raises:
+        TypeError: If `model` is neither a Keras model nor a path.
+        ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds it,
+            or the data does not fit the model or contains NaN.
+        FileNotFoundError: If there is no file at the path.
+
+    Example:
+
+    >>> import keras
+    >>> from advisor import advise
+    >>> layers = [
+    ...     keras.layers.Conv2D(8, 3, name="conv"),
+    ...     keras.layers.BatchNormalization(name="norm"),
+    ...     keras.layers.ReLU(),
+    ...     keras.layers.GlobalAveragePooling2D(),
+    ...     keras.layers.Dense(10, activation="softmax"),
+    ... ]
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *layers])
+    >>> advice = advise(model)
+    >>> [(finding.code, finding.layer) for finding in advice.findings]
+    [('N101', 'conv')]
+    >>> advice.apply().get_layer("conv").use_bias
+    False
+    """
+    rules = select_rules(select, ignore)
+    if target not in TARGETS:
+        raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
+    if verbose not in (0, 1, 2, "auto"):
+        raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    planned = dict(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs, replicas=replicas)
+    # Checked before the model and the data are touched, and again below with what the data adds.
+    training_facts(**planned, history=history, data_batch_size=None, samples=None)
+    model = _ready(model, data)
+    graph = read_graph(model)
+    seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
+    if validation_data is not None:
+        read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+    training = training_facts(
+        **planned,
+        history=history,
+        data_batch_size=seen.batch_size if seen else None,
+        samples=seen.samples if seen else None,
+    )
+    look = _Look(
+        rules=tuple(rules),
+        known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
+        seed=seed,
+    )
+    return Advice(model=model, examination=look(model), _look=look)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One way of looking at a model: the rules, and what is known beside it. The same for every round of a rewrite."""
+
+    rules: tuple[Rule, ...]
+    known: dict[str, Any]
+    seed: int
+
+    def __call__(self, model: keras.Model) -> Examination:
+        graph = read_graph(model)
+        data: DataFacts | None = self.known["data"]
+        probes = {}
+        if data is not None:
+            probes = make_probes(graph, data, batch_size=self.known["training"].replica_batch, seed=self.seed)
+        return examine(gather_facts(graph, **self.known, probes=probes), self.rules)
+
+    def protecting(self, facts: Facts) -> _Look:
+        """The same look, with the verdict on whether the model is trained held fast."""
+        return _Look(self.rules, {**self.known, "trained": facts.model.trained is not None}, self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Advice:
+    """What was found in a model, and what can be done about it.
+
+    Attributes:
+        model: The model that was examined; nothing here changes it.
+        examination: Findings, rules that did not run, rules that failed, and the facts they read.
+    """
+
+    model: Any
+    examination: Examination
+    _look: _Look = field(repr=False)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found: errors first, then warnings, then offers."""
+        return self.examination.findings
+
+    @property
+    def not_run(self) -> tuple[NotRun, ...]:
+        """Rules that could not run, and what they lack."""
+        return self.examination.not_run
+
+    @property
+    def failures(self) -> tuple[RuleFailure, ...]:
+        """Rules that crashed."""
+        return self.examination.failures
+
+    def apply(
+        self,
+        safety: str | Sequence[str] | None = None,
+        select: str | Iterable[str] | None = None,
+        ignore: str | Iterable[str] | None = None,
+    ) -> Any:
+        """A new model with the fixes applied and the weights carried over.
+
+        Args:
+            safety: `"exact"`, `"retrain"` or both; None means both, but only exact fixes on a model that looks trained.
+            select: Codes or prefixes of the findings to mend; all when None.
+            ignore: Codes or prefixes to leave alone.
+
+        Returns:
+            The rewritten model, or a copy where nothing was to be done.
+
+        Raises:
+            ValueError: If `safety` or a code is unknown.
+        """
+        return self.rewrite(safety, select, ignore).model
+
+    def rewrite(
+        self,
+        safety: str | Sequence[str] | None = None,
+        select: str | Iterable[str] | None = None,
+        ignore: str | Iterable[str] | None = None,
+        *,
+        verify: bool = True,
+    ) -> Rewrite:
+        """As `apply`, with the account of what was done: fixes applied and skipped, weights, parity, diff.
+
+        Args:
+            safety: As in `apply`.
+            select: As in `apply`.
+            ignore: As in `apply`.
+            verify: Whether to compare outputs after exact fixes and roll back what changed them.
+
+        Returns:
+            The rewrite.
+
+        Raises:
+            ValueError: If `safety` or a code is unknown.
+        """
+        facts = self.examination.facts
+        look = self._look.protecting(facts)
+        return rewrite(
+            self.model,
+            self.findings,
+            lambda model: look(model).findings,
+            allowed=_permission(safety, select, ignore, facts.model.trained),
+            sample=self._sample if verify else None,
+        )
+
+    @cached_property
+    def plan(self) -> TrainingPlan:
+        """How to train the rewritten model: callbacks, optimizer, loss, augmentation."""
+        return make_plan(self.findings, self.examination.facts)
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """Fresh callbacks for `fit`."""
+        return self.plan.callbacks
+
+    def fit(self, data: Any, **arguments: Any) -> tuple[Any, Any]:
+        """Rewrite the model, compile it by the plan and train it.
+
+        Args:
+            data: Training data, whatever `fit` takes.
+            **arguments: Further arguments of `Model.fit`; callbacks are added to the plan's.
+
+        Returns:
+            The trained model and its `History`.
+        """
+        model = self.apply()
+        self.plan.compile(model)
+        return model, self.plan.fit(model, data, **arguments)
+
+    def export(self, path: str | os.PathLike[str], **arguments: Any) -> ExportReport:
+        """Write the examined model as TFLite, folded, checked and timed; see `advisor.export.export_tflite`."""
+        from advisor.export import export_tflite
+
+        return export_tflite(self.model, path, **arguments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The advice as plain data, in the versioned schema of the JSON report."""
+        from advisor.report import to_dict
+
+        return to_dict(self.examination, self.plan)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The advice as JSON, in the versioned schema of the JSON report."""
+        from advisor.report import to_json
+
+        return to_json(self.examination, self.plan, indent=indent)
+
+    def __str__(self) -> str:
+        from advisor.report import to_text
+
+        return to_text(self.examination)
+
+    def _sample(self) -> Any:
+        data = self.examination.facts.data
+        if data is not None and data.batches:
+            return keras.tree.map_structure(lambda array: array[:2], data.batches[0][0])
+        return sample_inputs(self.model, batch_size=2, seed=self._look.seed)
+
+
+def _permission(
+    safety: str | Sequence[str] | None,
+    select: str | Iterable[str] | None,
+    ignore: str | Iterable[str] | None,
+    trained: str | None,
+) -> Callable[[Finding], str | None]:
+    wanted = SAFETIES if safety is None else as_codes(safety)
+    unknown = set(wanted) - set(SAFETIES)
+    if unknown or not wanted:
+        raise ValueError(f"`safety` must be None or among {', '.join(SAFETIES)}. Received: safety={safety!r}")
+    codes = {rule.code for rule in select_rules(select, ignore)}
+
+    def allowed(finding: Finding) -> str | None:
+        assert finding.fix is not None
+        if finding.code not in codes:
+            return "not selected"
+        if finding.fix.safety not in wanted:
+            return f"its fix is `{finding.fix.safety}`, and only {', '.join(wanted)} fixes were asked for"
+        if safety is None and trained is not None and finding.fix.safety == "retrain":
+            return f"the model looks trained ({trained}); ask for it with safety='retrain'"
+        return None
+
+    return allowed
+
+
+def _ready(model: Any, data: Any) -> Any:
+    """The model, loaded and built."""
+    if isinstance(model, (str, os.PathLike)):
+        model = load_model(model)
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"`model` must be a keras.Model or the path of a `.keras` file. Received: {type(model).__name__}")
+    return model if is_built(model) else built_copy(model, data)
+
+
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Load a `.keras` file, with `safe_mode=True`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no Keras model, or needs code that is not imported.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {str(file)!r}; `model` must be a keras.Model or a `.keras` file")
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{str(file)!r} is no `.keras` model file; save one with `model.save('name.keras')`")
+    try:
+        return keras.saving.load_model(file, safe_mode=True)
+    except Exception as error:
+        raise ValueError(f"{str(file)!r} could not be loaded as a Keras model: {error}") from error
