@@ -78,12 +78,11 @@ def advise(
 
     Raises:
         TypeError: If `model` is neither a Keras model nor a path.
-        ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds it,
-            or the data does not fit the model or contains NaN.
+        ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds
+            it, or the data does not fit the model or contains NaN.
         FileNotFoundError: If there is no file at the path.
 
     Example:
-
     >>> import keras
     >>> from advisor import advise
     >>> layers = [
@@ -105,7 +104,12 @@ def advise(
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
-    planned = dict(batch_size=batch_size, steps_per_epoch=steps_per_epoch, epochs=epochs, replicas=replicas)
+    planned: dict[str, Any] = {
+        "batch_size": batch_size,
+        "steps_per_epoch": steps_per_epoch,
+        "epochs": epochs,
+        "replicas": replicas,
+    }
     # Checked before the model and the data are touched, and again below with what the data adds.
     training_facts(**planned, history=history, data_batch_size=None, samples=None)
     model = _ready(model, data)
@@ -313,7 +317,9 @@ def _ready(model: Any, data: Any) -> Any:
     if isinstance(model, (str, os.PathLike)):
         model = load_model(model)
     if not isinstance(model, keras.Model):
-        raise TypeError(f"`model` must be a keras.Model or the path of a `.keras` file. Received: {type(model).__name__}")
+        raise TypeError(
+            f"`model` must be a keras.Model or the path of a `.keras` file. Received: {type(model).__name__}"
+        )
     return model if is_built(model) else built_copy(model, data)
 
 
