@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from advisor.facts.read_data import first_inputs
+from advisor.facts.data_source import look_into
 from advisor.rewrite.compile_state import carry_compile_state
 
 
@@ -34,7 +34,7 @@ def built_copy(model: Any, data: Any) -> Any:
         raise ValueError(
             f"`{model.name}` is not built and cannot be copied ({error}); call it once on a batch before `advise`"
         ) from error
-    inputs = first_inputs(data)
+    inputs = look_into(data, sample_shape=None, look_at=1, seed=0).batches[0][0]
     try:
         if isinstance(copy, keras.Sequential):
             copy.build((None, *inputs.shape[1:]))
