@@ -1,0 +1,215 @@
+"""Data facts out of whatever `fit` takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from advisor.facts.data_checks import (
+    check_finite,
+    check_labels,
+    check_tokens,
+    embedding_sizes,
+    fit_inputs,
+    fit_targets,
+    is_sparse_target,
+)
+from advisor.facts.data_facts import ArrayFacts, DataFacts, Modality
+from advisor.facts.data_source import DataSource, look_into
+from advisor.facts.facts import gather_facts
+from advisor.facts.model_facts import Head
+from advisor.graph import ModelGraph
+from advisor.graph.keras_internals import functional_form, input_structure
+
+LOOK_AT = 512
+"""Samples that are looked at: the median over channels of a variance is then known to a few per cent."""
+
+SMALLEST_IMAGE = 8
+KERAS_BATCH_SIZE = 32
+"""Batch size of `fit` where none is given."""
+
+
+def read_data(
+    data: Any, model_graph: ModelGraph, *, batch_size: int | None = None, look_at: int = LOOK_AT, seed: int = 0
+) -> DataFacts:
+    """Look at data without consuming or fully reading it, and check that it fits the model.
+
+    Args:
+        data: What `fit` takes: arrays, `(x, y)` or `(x, y, sample_weight)`, dicts and lists of arrays, pandas objects,
+            a batched `tf.data.Dataset`, `keras.utils.PyDataset` or torch `DataLoader`.
+        model_graph: Graph of the model the data is for.
+        batch_size: Batch size planned for training, at least 1; the data set's own when None.
+        look_at: About how many samples to look at, at least 1. Labels, NaN and infinite values are looked for in all
+            rows of arrays.
+        seed: Seed of the choice of samples.
+
+    Returns:
+        The facts.
+
+    Raises:
+        TypeError: If the data is of a kind that `fit` does not take, or a generator, which looking at would consume.
+        ValueError: If the data is empty, does not fit the model, holds NaN or infinite values, tokens outside the
+            `Embedding` that reads them, or labels outside the classes of the head.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> from advisor.graph import read_graph
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    >>> facts = read_data((np.ones((40, 8, 8, 1)), np.arange(40) % 3), read_graph(model), batch_size=16)
+    >>> facts.samples, facts.classes, facts.modality, len(facts.batches)
+    (40, 3, 'image', 2)
+    """
+    for name, value in (("batch_size", batch_size), ("look_at", look_at)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
+    source = look_into(data, sample_shape=_sample_shape(model_graph), look_at=look_at, seed=seed)
+    looked = [(fit_inputs(model_graph, x, y), fit_targets(model_graph, y)) for x, y in source.batches]
+    _check_values(model_graph, source, looked)
+    targets = _targets(model_graph, source, looked)
+    heads = gather_facts(model_graph, trained=False).model.heads
+    for head, arrays in zip(heads, targets, strict=False):
+        for array in arrays:
+            check_labels(model_graph.model, head, _output_rank(model_graph, head), array)
+    inputs = tuple(_array_facts([x[position] for x, _ in looked]) for position in range(len(looked[0][0])))
+    labels = targets[0] if targets else []
+    return DataFacts(
+        samples=source.samples,
+        batch_size=source.batch_size,
+        inputs=inputs,
+        target=_array_facts(labels) if labels else None,
+        classes=_classes(model_graph, heads, labels, complete=source.whole is not None),
+        modality=_modality(model_graph, inputs[0]),
+        looked_at=sum(len(x[0]) for x, _ in looked),
+        batches=tuple(_rebatched(model_graph, source, looked, batch_size)),
+    )
+
+
+def first_inputs(data: Any) -> Any:
+    """The inputs of a few samples as NumPy arrays, in the structure of the data.
+
+    Args:
+        data: What `fit` takes.
+
+    Returns:
+        Arrays of shape `(batch, …)`.
+
+    Raises:
+        TypeError: If the data is of a kind that `fit` does not take, or a generator.
+        ValueError: If it is empty.
+
+    Example:
+    >>> import numpy as np
+    >>> first_inputs((np.ones((10, 3)), np.ones(10))).shape
+    (2, 3)
+    """
+    return look_into(data, sample_shape=None, look_at=2, seed=0).batches[0][0]
+
+
+Looked = Sequence[tuple[list[np.ndarray], list[np.ndarray | None]]]
+
+
+def _sample_shape(graph: ModelGraph) -> tuple[int | None, ...] | None:
+    return graph.inputs[0].output_shapes[0][1:] if graph.inputs else None
+
+
+def _check_values(graph: ModelGraph, source: DataSource, looked: Looked) -> None:
+    """Look for NaN, infinite values and unknown tokens: in all rows where they are in memory."""
+    for position, node in enumerate(graph.inputs):
+        for x, _ in looked:
+            check_tokens(graph, node, x[position])
+    for x, y in (*((source.whole,) if source.whole else ()), *source.batches):
+        for name, structure in (("x", x), ("y", y)):
+            for path, leaf in keras.tree.flatten_with_path(structure):
+                # Reading all of a file that is only mapped into memory would take long.
+                if isinstance(leaf, np.ndarray) and not isinstance(leaf, np.memmap):
+                    check_finite(name + "".join(f"[{key!r}]" for key in path), leaf)
+
+
+def _targets(graph: ModelGraph, source: DataSource, looked: Looked) -> list[list[np.ndarray]]:
+    """The arrays of every target: all rows of arrays in memory, else the batches that were looked at."""
+    flat = [fit_targets(graph, source.whole[1])] if source.whole else [y for _, y in looked]
+    return [[y for y in column if y is not None] for column in zip(*flat, strict=True)]
+
+
+def _output_rank(graph: ModelGraph, head: Head) -> int:
+    source = graph.outputs[head.output]
+    return len(graph.nodes[source.path].output_shapes[source.index])
+
+
+def _array_facts(arrays: Sequence[np.ndarray]) -> ArrayFacts:
+    shapes = {array.shape[1:] for array in arrays}
+    ranks = {len(shape) for shape in shapes}
+    shape: tuple[int | None, ...] = ()
+    if len(ranks) == 1:
+        shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
+    if arrays[0].dtype.kind not in "biuf":
+        nan = float("nan")
+        return ArrayFacts(shape, str(arrays[0].dtype), nan, nan, nan, nan)
+    values = np.concatenate([array.ravel() for array in arrays])
+    return ArrayFacts(
+        shape=shape,
+        dtype=str(values.dtype),
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        mean=float(values.mean(dtype="float64")),
+        deviation=float(values.std(dtype="float64")),
+    )
+
+
+def _classes(graph: ModelGraph, heads: Sequence[Head], labels: Sequence[np.ndarray], *, complete: bool) -> int | None:
+    """Number of classes for class indices or one-hot labels; None for other targets."""
+    if not labels or labels[0].dtype.kind not in "biuf" or not all(np.all(y == np.round(y)) for y in labels):
+        return None
+    largest = int(max(y.max() for y in labels))
+    if heads and all(is_sparse_target(heads[0], _output_rank(graph, heads[0]), y) for y in labels):
+        # A few batches may lack a class; the head knows how many there are.
+        return largest + 1 if complete else heads[0].units
+    width = labels[0].shape[-1] if labels[0].ndim > 1 else 1
+    if width > 1:
+        return width if all(np.all(y >= 0) and np.all(y.sum(axis=-1) == 1) for y in labels) else None
+    binary = all(np.isin(y, (0, 1)).all() for y in labels)
+    if heads:
+        return 2 if binary else None  # other numbers for a single unit are a regression
+    return largest + 1 if labels[0].dtype.kind in "biu" else None
+
+
+def _modality(graph: ModelGraph, facts: ArrayFacts) -> Modality:
+    if graph.inputs and embedding_sizes(graph, graph.inputs[0]):
+        return "tokens"
+    shape = facts.shape
+    if len(shape) == 3:
+        return "image"
+    if len(shape) == 2:
+        # Grey images are often given as (28, 28); series as long as wide and never negative are rare.
+        square = shape[0] is not None and shape[0] == shape[1] and shape[0] >= SMALLEST_IMAGE
+        return "image" if square and facts.minimum >= 0 else "series"
+    return "tabular" if len(shape) == 1 and not math.isnan(facts.minimum) else "unknown"
+
+
+def _rebatched(
+    graph: ModelGraph, source: DataSource, looked: Looked, batch_size: int | None
+) -> Iterator[tuple[Any, Any]]:
+    """The samples that were looked at, in batches of the planned size; as they came where their shapes differ."""
+    functional = functional_form(graph.model)
+    structure = input_structure(functional) if functional is not None else source.batches[0][0]
+    pairs = [
+        (keras.tree.pack_sequence_as(structure, x), y) for (x, _), (_, y) in zip(looked, source.batches, strict=True)
+    ]
+    size = batch_size or source.batch_size or KERAS_BATCH_SIZE
+    shapes = {tuple(leaf.shape[1:] for leaf in _arrays(pair)) for pair in pairs}
+    if len(shapes) > 1:
+        yield from pairs
+        return
+    joined = keras.tree.map_structure(lambda *leaves: None if leaves[0] is None else np.concatenate(leaves), *pairs)
+    count = len(_arrays(joined)[0])
+    for start in range(0, max(count - count % size, 1), size):
+        rows = slice(start, start + size)
+        yield keras.tree.map_structure(lambda leaf, rows=rows: None if leaf is None else leaf[rows], joined)
+
+
+def _arrays(structure: Any) -> list[np.ndarray]:
+    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
