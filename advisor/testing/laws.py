@@ -13,7 +13,13 @@ import numpy as np
 from advisor.advise import Advice, advise
 from advisor.facts import Kind, kind_of
 from advisor.graph import ConfigureLoss, ModelGraph, Remove, read_graph
-from advisor.graph.keras_internals import layer_tree, variable_paths
+from advisor.graph.keras_internals import (
+    functional_form,
+    input_structure,
+    layer_tree,
+    output_structure,
+    variable_paths,
+)
 from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import Rewrite, relative_difference
 from advisor.rewrite.verify import tolerance
@@ -133,7 +139,7 @@ def _snapshot(model: keras.Model) -> list[Any]:
     values = [keras.ops.convert_to_numpy(variable.value).tobytes() for variable in model.variables]
     flags = [layer.trainable for layer in layer_tree(model)]
     calls = [(node.path, node.sources, node.mask_sources) for node in graph.nodes.values()]
-    return [values, flags, calls, repr(model.get_compile_config()), id(model.optimizer)]
+    return [values, flags, calls, repr(model.get_compile_config()), id(getattr(model, "optimizer", None))]
 
 
 def _check_exactness(advice: Advice, rewrite: Rewrite) -> None:
@@ -185,9 +191,9 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     _demand(
         [node.name for node in old_graph.inputs] == [node.name for node in new_graph.inputs], 5, "inputs changed names"
     )
-    for attribute in ("input", "output"):
-        kept = _shapes(getattr(model, attribute)) == _shapes(getattr(new, attribute))
-        _demand(kept, 5, f"the structure of the model's {attribute} changed")
+    for side in (input_structure, output_structure):
+        kept = _shapes(side(functional_form(model))) == _shapes(side(functional_form(new)))
+        _demand(kept, 5, f"the {side.__name__.replace('_', ' ')} of the model changed")
     for path in set(_operations(old_graph)) & set(_operations(new_graph)) - removed:
         old_layer, new_layer = old_graph.nodes[path].operation, new_graph.nodes[path].operation
         if isinstance(old_layer, keras.Layer):

@@ -49,6 +49,7 @@ def _check_invalid(rule: Rule, case: Case) -> None:
     place = f"{rule.code}, invalid case {case.title!r}"
     model = randomize_weights(case.model())
     advice = _advice(rule, case, model)
+    assert not advice.not_run, f"{place}: not run, lacks {advice.not_run[0].missing}"
     assert advice.findings, f"{place}: stays silent"
     for finding in advice.findings:
         assert finding.code == rule.code, f"{place}: gives the code {finding.code}"
@@ -70,7 +71,6 @@ def _check_invalid(rule: Rule, case: Case) -> None:
 def _advice(rule: Rule, case: Case, model: keras.Model) -> Advice:
     advice = advise(model, select=rule.code, verbose=0, **_arguments(case))
     assert not advice.failures, f"{rule.code}, case {case.title!r}: crashed\n{advice.failures[0].trace}"
-    assert not advice.not_run, f"{rule.code}, case {case.title!r}: not run, lacks {advice.not_run[0].missing}"
     return advice
 
 

@@ -1,0 +1,21 @@
+"""Settings for all tests: quiet TensorFlow, repeatable random numbers, a hypothesis profile for shared machines."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "project", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
+)
+settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras_state():
+    """Every test starts with the same seeds and layer names, whatever ran before it."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
