@@ -1,0 +1,14 @@
+"""Training: the plan that the findings make for the run."""
+
+from advisor.training.objective import Objective, infer_objective
+from advisor.training.optimizer import undecayed_variables, with_weight_decay
+from advisor.training.plan import TrainingPlan, make_plan
+
+__all__ = [
+    "Objective",
+    "TrainingPlan",
+    "infer_objective",
+    "make_plan",
+    "undecayed_variables",
+    "with_weight_decay",
+]
