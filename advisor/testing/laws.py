@@ -22,6 +22,7 @@ from advisor.graph.keras_internals import (
 )
 from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import Rewrite, relative_difference
+from advisor.rewrite.cloning import custom_objects
 from advisor.rewrite.verify import tolerance
 
 
@@ -218,7 +219,8 @@ def _check_life(model: keras.Model) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        loaded = keras.saving.load_model(path, safe_mode=True)
+        with keras.saving.custom_object_scope(custom_objects(model.layers)):
+            loaded = keras.saving.load_model(path, safe_mode=True)
     difference = relative_difference(model, loaded, inputs)
     _demand(difference <= tolerance(model), 8, f"outputs differ by {difference:.1e} after saving and loading")
     loaded.compile(optimizer=keras.optimizers.SGD(1e-4), loss="mse", run_eagerly=True)

@@ -5,25 +5,9 @@ import pytest
 from advisor.rules import all_rules, reference, select_rules
 from advisor.testing import check_rule
 
-EXPECTED = [
-    "N101",
-    "N102",
-    "N104",
-    "N105",
-    "N106",
-    "N107",
-    "N112",
-    "N114",
-    "D201",
-    "D203",
-    "D204",
-    "D206",
-    "R301",
-    "R305",
-    "T501",
-    "H602",
-    "E701",
-]
+EXPECTED = """
+N101 N102 N104 N105 N106 N107 N112 N114 D201 D203 D204 D206 R301 R305 T501 H602 E701
+"""
 
 
 @pytest.mark.parametrize("code", sorted(all_rules()))
@@ -32,7 +16,7 @@ def test_rule_conforms(code):
 
 
 def test_the_catalogue_is_complete():
-    assert set(EXPECTED) <= set(all_rules())
+    assert set(EXPECTED.split()) <= set(all_rules())
 
 
 @pytest.mark.parametrize("code", sorted(all_rules()))
@@ -52,7 +36,7 @@ def test_a_prefix_selects_a_family_and_ignore_wins():
     assert codes == ["D203", "N112", "N114"]
 
 
-@pytest.mark.parametrize("codes", ["Z", "N999", ["N101", "nonsense"], ""])
+@pytest.mark.parametrize("codes", ["Z", "N999", ["N101", "nonsense"], [""]])
 def test_unknown_codes_are_named(codes):
-    with pytest.raises(ValueError, match="no rule|Received"):
-        select_rules(codes or [""])
+    with pytest.raises(ValueError, match="there is no rule"):
+        select_rules(codes)
