@@ -154,12 +154,9 @@ def _compare_with_reference(
     actual = results(kernel.function, dtype, "float32")
     desired = results(kernels.reference(kernel.operation), "float64", "float64")
     for position, (ours, theirs) in enumerate(zip(actual, desired, strict=True)):
-        _assert_close(
-            ours,
-            theirs,
-            _TOLERANCES[dtype],
-            f"{kernel.operation} on {shape} {dtype}, result {position}",
-        )
+        what = f"{kernel.operation} on {shape} {dtype}, result {position}"
+        # Gradients cancel where few values are averaged; inputs and cotangents, which are rounded too, are about 1.
+        _assert_close(ours, theirs, _TOLERANCES[dtype], what, least_scale=1.0)
 
 
 def _config_round_trip(case: _Case) -> None:
@@ -314,8 +311,10 @@ def _float64(tensor: Any) -> np.ndarray:
     return ops.convert_to_numpy(ops.cast(tensor, "float64"))
 
 
-def _assert_close(actual: np.ndarray, desired: np.ndarray, tolerance: float, what: str) -> None:
+def _assert_close(
+    actual: np.ndarray, desired: np.ndarray, tolerance: float, what: str, least_scale: float = 1e-3
+) -> None:
     assert actual.shape == desired.shape, f"{what}: expected shape {desired.shape}. Received: {actual.shape}"
     difference = float(np.max(np.abs(actual - desired), initial=0.0))
-    allowed = tolerance * max(float(np.max(np.abs(desired), initial=0.0)), 1e-3)
+    allowed = tolerance * max(float(np.max(np.abs(desired), initial=0.0)), least_scale)
     assert difference <= allowed, f"{what}: expected a difference of at most {allowed:.3g}. Received: {difference:.3g}"
