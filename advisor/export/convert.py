@@ -56,15 +56,15 @@ def convert(model: keras.Model, signature: Signature, outputs: tuple[str, ...], 
     # The SavedModel has to own the variables the function reads, those of no layer too.
     owner = tf.Module()
     owner.captured_variables = list(traced.function.variables)
-    with tempfile.TemporaryDirectory() as directory, native_log_held_back():
-        tf.saved_model.save(owner, directory, signatures={SIGNATURE: traced.function})
-        converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
-        if allow_flex:
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-        try:
+    try:
+        with tempfile.TemporaryDirectory() as directory, native_log_held_back():
+            tf.saved_model.save(owner, directory, signatures={SIGNATURE: traced.function})
+            converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
+            if allow_flex:
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
             return converter.convert()
-        except Exception as error:
-            raise _conversion_error(model, error, allow_flex) from error
+    except Exception as error:
+        raise _conversion_error(model, error, allow_flex) from error
 
 
 def _conversion_error(model: keras.Model, error: Exception, allow_flex: bool) -> ExportError:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import keras
 
 from advisor.graph import keras_internals
+from advisor.rewrite import RewriteError, fold_batch_norm, strip_training_layers
+
+STEPS = (("removed", strip_training_layers), ("folded", fold_batch_norm))
 
 
 @dataclass(frozen=True)
@@ -15,12 +18,14 @@ class Prepared:
     """A model ready for conversion.
 
     Attributes:
-        model: Computes the same at inference as the model it was made from.
-        notes: What was done to it, one sentence each; empty when nothing had to be done.
+        model: Computes the same at inference as the model it was made from; that model itself when nothing was done.
+        done: What was done to it.
+        refused: Why something could not be done.
     """
 
     model: keras.Model
-    notes: tuple[str, ...]
+    done: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 def prepare(model: keras.Model) -> Prepared:
@@ -30,23 +35,28 @@ def prepare(model: keras.Model) -> Prepared:
         model: A built model; it is not changed.
 
     Returns:
-        The prepared model, or the model itself where nothing had to be done.
+        The prepared model.
+
+    Example:
+    >>> from keras import Sequential, layers
+    >>> net = Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dropout(0.5)])
+    >>> prepare(net).done
+    ('removed 1 Dropout', 'folded 1 BatchNormalization')
     """
-    from advisor.rewrite import fold_batch_norm, strip_training_layers
-
-    stripped = strip_training_layers(model)
-    folded = fold_batch_norm(stripped)
-    notes = [
-        f"{verb} {count} {name}"
-        for verb, before, after in (("removed", model, stripped), ("folded", stripped, folded))
-        for name, count in _gone(before, after).items()
-    ]
-    return Prepared(folded, tuple(notes)) if notes else Prepared(model, ())
-
-
-def _gone(before: keras.Model, after: keras.Model) -> Counter[str]:
-    """Layers by class that are in the first model and not in the second."""
-    return _classes(before) - _classes(after)
+    current = model
+    done: list[str] = []
+    refused: list[str] = []
+    for verb, step in STEPS:
+        try:
+            after = step(current)
+        except RewriteError as error:
+            refused.append(str(error))
+            continue
+        gone = _classes(current) - _classes(after)
+        if gone:
+            done.extend(f"{verb} {count} {name}" for name, count in gone.items())
+            current = after
+    return Prepared(current, tuple(done), tuple(dict.fromkeys(refused)))
 
 
 def _classes(model: keras.Model) -> Counter[str]:

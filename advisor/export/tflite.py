@@ -20,6 +20,7 @@ from advisor.export.samples import Samples, first_samples, samples_for
 from advisor.export.signature import Signature, read_signature
 from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
 from advisor.graph import keras_internals
+from advisor.graph.sampling import sample_inputs
 
 RANDOM_SAMPLES = 4
 
@@ -81,7 +82,7 @@ def export_tflite(
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
             exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
-            plain = convert(model, signature, expected.names, allow_flex=allow_flex) if prepared.notes else exported
+            plain = convert(model, signature, expected.names, allow_flex=allow_flex) if prepared.done else exported
         operators = operator_table(exported)
         flex = flex_operators(operators)
         figures = {} if flex else _measure(exported, plain, signature, samples, expected)
@@ -95,8 +96,8 @@ def export_tflite(
         plain_size_bytes=len(plain),
         operators=operators,
         plain_operators=operator_table(plain),
-        preparation=prepared.notes,
-        notes=_notes(mixed, flex),
+        preparation=prepared.done,
+        notes=_notes(mixed, prepared.refused, flex),
         **figures,
     )
 
@@ -139,8 +140,6 @@ def _check_model(model: keras.Model) -> None:
 
 
 def _random_samples(model: keras.Model, batch_size: int) -> Any:
-    from advisor.graph.sampling import sample_inputs
-
     return sample_inputs(model, batch_size=max(RANDOM_SAMPLES, batch_size))
 
 
@@ -164,10 +163,11 @@ def _measure(
     }
 
 
-def _notes(mixed: tuple[str, ...], flex: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(mixed: tuple[str, ...], refused: tuple[str, ...], flex: tuple[str, ...]) -> tuple[str, ...]:
     notes = []
     if mixed:
         notes.append(f"built with the policy {', '.join(mixed)}; exported and compared in float32")
+    notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
     return tuple(notes)

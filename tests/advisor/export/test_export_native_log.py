@@ -2,6 +2,7 @@ import os
 import sys
 
 import pytest
+
 from advisor.export.native_log import native_log_held_back
 
 
@@ -29,7 +30,11 @@ def test_python_output_stays_visible_on_a_plain_descriptor(capfd, monkeypatch):
 
 
 def test_an_error_carries_what_was_held_back():
-    with pytest.raises(RuntimeError) as error, native_log_held_back():
+    @native_log_held_back()
+    def breaks():
         os.write(2, b"why it broke\n")
         raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError) as error:
+        breaks()
     assert error.value.__notes__ == ["why it broke"]

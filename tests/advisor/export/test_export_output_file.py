@@ -2,6 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from advisor.export.errors import ExportError
 from advisor.export.output_file import checked_path, complete_file
 
@@ -18,9 +19,14 @@ def test_the_file_appears_when_the_block_ends_well(tmp_path):
 def test_a_failure_leaves_the_existing_file_and_nothing_else(tmp_path):
     target = tmp_path / "model.tflite"
     target.write_bytes(b"old")
-    with pytest.raises(RuntimeError, match="broken"), complete_file(target) as stream:
-        stream.write(b"half")
-        raise RuntimeError("broken")
+
+    def breaks():
+        with complete_file(target) as stream:
+            stream.write(b"half")
+            raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        breaks()
     assert target.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["model.tflite"]
 

@@ -2,10 +2,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
+
 from advisor.export.errors import ExportError
 from advisor.export.samples import MAX_SAMPLES, Samples, first_samples, samples_for
 from advisor.export.signature import read_signature
-from keras import layers
 
 X = np.arange(20.0, dtype="float32").reshape(5, 4)
 Y = np.arange(5)

@@ -1,9 +1,10 @@
 import keras
 import numpy as np
 import pytest
+from keras import layers
+
 from advisor.export.errors import ExportError
 from advisor.export.signature import InputTensor, read_signature, structure_names
-from keras import layers
 
 
 class TakesDict(keras.Model):
@@ -61,7 +62,7 @@ def test_a_subclassed_model_takes_its_signature_from_data():
     samples = {"a": np.zeros((3, 2), "float32"), "b": np.zeros((3, 2), "int64")}
     signature = read_signature(model, samples, batch_size=1)
     assert signature.inputs == (InputTensor("a", (1, 2), "float32"), InputTensor("b", (1, 2), "int64"))
-    with pytest.raises(ExportError, match="does not declare its inputs.*Pass `verify_data`"):
+    with pytest.raises(ExportError, match=r"does not declare its inputs.*Pass `verify_data`"):
         read_signature(model, None, batch_size=1)
 
 
@@ -70,8 +71,8 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ExportError, match=r"must have the shape \(None, 4\). Received: \(9, 5\)"):
         read_signature(model, np.zeros((9, 5)), batch_size=1)
     fixed = keras.Sequential([keras.Input(batch_shape=(8, 4)), layers.Dense(2)])
-    with pytest.raises(ExportError, match="pass `batch_size=8`. Received: batch_size=1"):
+    with pytest.raises(ExportError, match=r"pass `batch_size=8`. Received: batch_size=1"):
         read_signature(fixed, None, batch_size=1)
     text = keras.Input((), dtype="string")
-    with pytest.raises(ExportError, match="must be numeric or boolean.*Received: dtype=string"):
+    with pytest.raises(ExportError, match=r"must be numeric or boolean.*Received: dtype=string"):
         read_signature(keras.Model(text, text), None, batch_size=1)

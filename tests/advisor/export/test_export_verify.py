@@ -1,13 +1,14 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from advisor.export.errors import ExportError
 from advisor.export.samples import Samples
 from advisor.export.signature import read_signature
 from advisor.export.verify import Outputs, check, difference, keras_outputs
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 finite = st.floats(-1e3, 1e3, width=32)
 
@@ -76,5 +77,5 @@ def test_keras_runs_all_rows_in_batches():
 def test_a_model_that_returns_nan_cannot_be_verified():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Activation(keras.ops.log, name="log")])
     signature = read_signature(model, None, batch_size=1)
-    with pytest.raises(ExportError, match="must return finite numbers.*Received: NaN in output 'log'"):
+    with pytest.raises(ExportError, match=r"must return finite numbers.*Received: NaN in output 'log'"):
         keras_outputs(model, signature, Samples({"input": -np.ones((2, 3), "float32")}, 2))
