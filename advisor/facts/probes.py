@@ -32,16 +32,20 @@ def make_probes(
     """The measuring functions rules may call; nothing is measured before the first call.
 
     `"batch_dispersion"` takes the path of a batch normalization and gives the *effective samples* per channel on which
-    its batch statistics rest: how many independent values would give a batch mean as noisy as the one measured,
+    its batch statistics rest: how many independent, normally distributed values would have mean and variance as noisy
+    as those of one batch. Noise in the mean μ shifts a normalized activation, noise in the variance s² scales it; for n
+    independent normal values the two come to 1/n + 1/(2n), so
 
-        effective samples = σ² / Var(batch mean) = batch size · (1 + W / S)
+        effective samples = 1.5 / (Var(μ) / σ² + Var(s²) / (4σ⁴))
 
-    where the population variance σ² of a channel is W, the mean variance inside a sample, plus S, the variance between
-    the means of samples (law of total variance), and the mean over a batch of independent samples varies by
-    S / batch size. The median over the channels that vary is given. Features without positions have W = 0.
+    with the population variance σ² of the channel, and the median over the channels. To the first order in 1 / batch
+    size, a batch of independent samples with means m, variances w over their positions, and population mean M has
+    Var(μ) = Var(m) / batch size, Var(s²) = Var(w + (m - M)²) / batch size, and σ² = E[w] + Var(m). Features without
+    positions have w = 0, and about as many effective samples as the batch has samples.
 
-    The normalizations' inputs are those of inference mode: in a model that is not trained, what earlier batch
-    normalizations pass on is not normalized, which cancels in the ratio. Masked positions count like others.
+    The normalizations' inputs are those of inference mode, without dropout: in a model that is not trained, what
+    earlier batch normalizations pass on is not normalized, which hardly matters to ratios. Masked positions count like
+    others. How the figure behaves on real data: docs/adr/0004-effective-samples.md.
 
     Args:
         graph: The model's graph.
@@ -60,8 +64,9 @@ def make_probes(
     >>> norm = keras.layers.BatchNormalization(name="norm")
     >>> graph = read_graph(keras.Sequential([keras.Input((5,)), norm]))
     >>> data = read_data(np.random.default_rng(0).normal(size=(64, 5)), graph)
-    >>> make_probes(graph, data, batch_size=16)["batch_dispersion"]("norm").value
-    16.0
+    >>> measured = make_probes(graph, data, batch_size=16)["batch_dispersion"]("norm")
+    >>> 12 < measured.value < 20
+    True
     """
     if batch_size is None or graph.root.kind == "opaque":
         return {}
@@ -81,10 +86,10 @@ class _BatchDispersion:
         if not runs:
             return None
         # A layer inside a shared model normalizes every call by itself; the noisiest one counts.
-        positions, samples = min(runs)
+        values, samples = min(runs)
         return Measurement(
             name="effective samples per channel",
-            value=self.batch_size * positions,
+            value=self.batch_size * values,
             unit="samples",
             samples=samples,
             seed=self.seed,
@@ -92,7 +97,7 @@ class _BatchDispersion:
 
     @cached_property
     def _measured(self) -> Mapping[str, list[tuple[float, int] | None]]:
-        """Of every batch normalization, per run: independent positions of a sample, and on how many samples known."""
+        """Of every batch normalization, per run: independent values per sample, and the samples that rests on."""
         layers = {node.path: layer_facts(node) for node in self.graph.leaves() if node.call is not None}
         norms = {path: facts for path, facts in layers.items() if facts.is_batch_norm}
         moments: dict[str, list[list[_Moments]]] = defaultdict(list)
@@ -102,7 +107,7 @@ class _BatchDispersion:
                 for path, runs in forward(self.graph, chunk, norms, look).items():
                     moments[path].append(runs)
         return {
-            path: [_independent_positions(run) for run in zip(*chunks, strict=True)] for path, chunks in moments.items()
+            path: [_independent_values(run) for run in zip(*chunks, strict=True)] for path, chunks in moments.items()
         }
 
 
@@ -125,18 +130,40 @@ def _look(norms: Mapping[str, LayerFacts], count: int) -> Callable[[str, Any], _
     return look
 
 
-def _independent_positions(run: tuple[_Moments | None, ...]) -> tuple[float, int] | None:
-    """1 + W / S, median over channels, and the number of samples it rests on; None where it cannot be told."""
+def _independent_values(run: tuple[_Moments | None, ...]) -> tuple[float, int] | None:
+    """How many independent values a sample counts for, and the number of samples that rests on."""
     chunks = [chunk for chunk in run if chunk is not None]
     samples = sum(len(chunk.mean) for chunk in chunks)
     if samples < MIN_SAMPLES:
         return None
-    between = np.concatenate([chunk.mean for chunk in chunks]).var(axis=0, ddof=1)
-    within = np.concatenate([chunk.variance for chunk in chunks]).mean(axis=0)
+    values = independent_values(
+        np.concatenate([chunk.mean for chunk in chunks]), np.concatenate([chunk.variance for chunk in chunks])
+    )
+    return (float(np.median(values)), samples) if values.size else None
+
+
+def independent_values(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """How many independent normal values one sample counts for in batch statistics, by channel.
+
+    Args:
+        mean: Mean over its positions of every sample and channel, `(samples, channels)`.
+        variance: Variance over its positions, in the same shape.
+
+    Returns:
+        One number for every channel that varies between samples.
+
+    Example:
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=(2000, 9, 1))
+    >>> bool(abs(independent_values(noise.mean(axis=1), noise.var(axis=1))[0] - 9) < 1)
+    True
+    """
+    between = mean.var(axis=0, ddof=1)
     varies = between > 0
-    if not varies.any():
-        return None
-    return float(np.median(1 + within[varies] / between[varies])), samples
+    between, mean, variance = between[varies], mean[:, varies], variance[:, varies]
+    population = variance.mean(axis=0) + between
+    spread = (variance + np.square(mean - mean.mean(axis=0))).var(axis=0, ddof=1)
+    return 1.5 / (between / population + spread / (4 * np.square(population)))
 
 
 def _chunks(data: DataFacts, seed: int) -> Iterator[tuple[Any, int]]:
