@@ -1,0 +1,384 @@
+"""`keras-advisor`: the advisor on the command line.
+
+Exit codes: 0 nothing found or everything fixed, 1 findings, 2 failure. Keras is imported by the commands that need it,
+so that help and wrong usage answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from advisor.report import files
+
+if TYPE_CHECKING:
+    from advisor.advise import Advice
+
+CLEAN, FINDINGS, FAILURE = 0, 1, 2
+
+app = typer.Typer(
+    name="keras-advisor",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Safety(StrEnum):
+    """Which fixes are applied."""
+
+    EXACT = "exact"
+    RETRAIN = "retrain"
+    ALL = "all"
+
+
+class Target(StrEnum):
+    """Where the model is to run."""
+
+    MOBILE = "mobile"
+
+
+class Task(StrEnum):
+    """What the model is for; the tasks of `advise`."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+    SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+    IMAGE_TO_IMAGE = "image_to_image"
+    GENERATION = "generation"
+    SEQUENCE = "sequence"
+
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.keras", help="The saved model.", show_default=False)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Samples per optimizer step, all replicas together.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Planned epochs.")]
+Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimizer steps per epoch.")]
+Replicas = Annotated[int, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")]
+TargetOption = Annotated[Target | None, typer.Option(help="Where the model is to run.")]
+TaskOption = Annotated[
+    Task | None, typer.Option(metavar="TASK", help=f"What the model is for: {', '.join(Task)}. Inferred by default.")
+]
+Select = Annotated[
+    list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
+]
+Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
+
+
+@contextmanager
+def _failures_explained() -> Iterator[None]:
+    """A failure becomes exit code 2: one line where the input is to blame, a traceback where the advisor is."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        print(f"keras-advisor: {' '.join(str(error).split())}", file=sys.stderr)
+        raise typer.Exit(FAILURE) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise typer.Exit(FAILURE) from None
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("keras-normpack"))
+        raise typer.Exit
+
+
+@app.callback()
+def keras_advisor(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find what is wrong with a Keras model, mend it, and ship it.
+
+    Exit codes: 0 nothing found or everything fixed, 1 findings, 2 failure.
+    """
+
+
+@app.command()
+@_failures_explained()
+def check(
+    model: ModelFile,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    steps_per_epoch: Steps = None,
+    replicas: Replicas = 1,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    report_format: FormatOption = Format.TEXT,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
+    ] = None,
+) -> None:
+    """Examine a model and report what was found.
+
+    The more is told about the training run, the more rules can speak: give at least --batch-size.
+
+    Exit codes: 0 nothing found, 1 findings of any severity (narrow them with --select and --ignore), 2 failure.
+    """
+    destination = None if output is None else files.checked_target(output)
+    advice = _advise(
+        model,
+        batch_size=batch_size,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        replicas=replicas,
+        target=target,
+        task=task,
+        select=_joined(select),
+        ignore=_joined(ignore),
+    )
+    if destination is not None:
+        text = advice.to_json() if report_format is Format.JSON else str(advice)
+        files.write_text(destination, f"{text}\n")
+    elif report_format is Format.JSON:
+        print(advice.to_json())
+    else:
+        _show(advice, model)
+    raise typer.Exit(FINDINGS if advice.findings else CLEAN)
+
+
+@app.command()
+@_failures_explained()
+def fix(
+    model: ModelFile,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT.keras", help="Where to write the mended model.")
+    ] = None,
+    safety: Annotated[
+        Safety | None,
+        typer.Option(
+            help="exact: same outputs, verified. retrain: to be trained anew. By default all, but only exact ones on "
+            "a model that looks trained."
+        ),
+    ] = None,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what would change, and write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.keras where it exists.")] = False,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    steps_per_epoch: Steps = None,
+    replicas: Replicas = 1,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    report_format: FormatOption = Format.TEXT,
+) -> None:
+    """Write a copy of a model with the fixes applied, its weights kept.
+
+    Exit codes: 0 every fix is in OUT.keras, or none was needed; 1 OUT.keras is written, but fixable findings are left
+    in it (the report says why); 2 failure. With --diff: 0 nothing would change, 1 something would.
+    """
+    if output is None and not diff:
+        raise typer.BadParameter("give the file to write, -o OUT.keras, or --diff to only look")
+    destination = None if output is None or diff else files.checked_target(output, suffix=".keras", overwrite=force)
+    advice = _advise(
+        model,
+        batch_size=batch_size,
+        epochs=epochs,
+        steps_per_epoch=steps_per_epoch,
+        replicas=replicas,
+        target=target,
+        task=task,
+        select=_joined(select),
+        ignore=_joined(ignore),
+    )
+    with _busy("Rewriting"):
+        rewrite = advice.rewrite(_SAFETIES[safety])
+        if destination is not None:
+            with files.complete_file(destination) as temporary:
+                rewrite.model.save(temporary)
+    _show_rewrite(rewrite, report_format, diff=diff)
+    if destination is not None and report_format is Format.TEXT:
+        print(f"Written to {destination}")
+    left = rewrite.applied if diff else rewrite.skipped
+    raise typer.Exit(FINDINGS if left else CLEAN)
+
+
+@app.command()
+@_failures_explained()
+def export(
+    model: ModelFile,
+    output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="The file to write.", show_default=False)],
+    batch_size: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Size of the batch axis of the exported model.")
+    ] = 1,
+    allow_flex: Annotated[
+        bool, typer.Option("--allow-flex", help="Leave operators that LiteRT lacks to TensorFlow's kernels.")
+    ] = False,
+    report_format: FormatOption = Format.TEXT,
+) -> None:
+    """Write a model as TFLite: folded, verified against Keras in LiteRT, timed.
+
+    OUT.tflite appears, or is replaced, only when every check has passed.
+    """
+    destination = files.checked_target(output, suffix=".tflite")
+    _check_exists(model)
+    with _busy("Exporting"):
+        _import_keras()
+        from advisor.advise import load_model
+        from advisor.export import export_tflite
+
+        report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)
+    if report_format is Format.JSON:
+        from advisor.report.json_report import dumps, plain
+
+        print(dumps(plain(report.to_dict())))
+    else:
+        print(report)
+
+
+@app.command()
+@_failures_explained()
+def rules(
+    code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code, or a prefix such as N.")] = None,
+    pages: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write the rules' pages as Markdown.")] = None,
+) -> None:
+    """List the rules, or show the page of one."""
+    _import_keras()
+    from advisor.report.rule_pages import print_rules, write_pages
+    from advisor.rules import select_rules
+
+    chosen = select_rules(code)
+    if pages is not None:
+        print(f"{len(write_pages(chosen, pages))} pages written to {pages}")
+    else:
+        print_rules(chosen, Console())
+
+
+@app.command()
+@_failures_explained()
+def demo(
+    data: Annotated[
+        str, typer.Option(metavar="NAME", help="digits, or tfds:NAME for an image set of TensorFlow Datasets.")
+    ] = "digits",
+    data_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of TensorFlow Datasets.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="How many times to train both models.")] = 3,
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs of training.")] = None,
+    samples: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most images to train on.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="OUT.tflite", help="Where to write the TFLite model.")
+    ] = None,
+) -> None:
+    """Train a network as it is and as advised, compare them, and export the better one."""
+    if output is not None:
+        files.checked_target(output, suffix=".tflite")
+    _import_keras()
+    from advisor.demo import DemoDataError, run_demo
+
+    try:
+        run_demo(
+            data,
+            data_dir=None if data_dir is None else str(data_dir),
+            seeds=seeds,
+            epochs=epochs,
+            samples=samples,
+            output=None if output is None else str(output),
+            console=Console(),
+        )
+    except DemoDataError as error:
+        raise OSError(str(error)) from error
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+_SAFETIES: dict[Safety | None, str | tuple[str, ...] | None] = {
+    None: None,
+    Safety.EXACT: "exact",
+    Safety.RETRAIN: "retrain",
+    Safety.ALL: ("exact", "retrain"),
+}
+
+
+def _advise(model: Path, **arguments: Any) -> Advice:
+    _check_exists(model)
+    with _busy(f"Examining {model}"):
+        _import_keras()
+        from advisor import advise
+
+        return advise(model, verbose=0, **arguments)
+
+
+def _check_exists(model: Path) -> None:
+    """Fails before the seconds that importing Keras takes."""
+    if not model.is_file():
+        raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
+
+
+def _joined(codes: list[str] | None) -> str | None:
+    return ",".join(codes) if codes else None
+
+
+def _show(advice: Advice, model: Path) -> None:
+    from advisor.report import print_examination
+
+    print_examination(advice.examination)
+    if any(finding.fix for finding in advice.findings):
+        print(f"Fix them: keras-advisor fix {model} -o {model.with_stem(f'{model.stem}-fixed')}")
+
+
+def _show_rewrite(rewrite: Any, report_format: Format, *, diff: bool) -> None:
+    from advisor.report import print_rewrite, rewrite_to_dict
+    from advisor.report.json_report import dumps
+
+    if report_format is Format.JSON:
+        print(dumps(rewrite_to_dict(rewrite)))
+        return
+    if diff:
+        print(rewrite.diff)
+    print_rewrite(rewrite, Console(stderr=diff))
+
+
+@contextmanager
+def _busy(doing: str) -> Iterator[None]:
+    """Shows on a terminal that something is going on."""
+    with Console().status(f"{doing} …"):
+        yield
+
+
+def _import_keras() -> None:
+    """Import Keras without the start-up messages of TensorFlow, which no setting silences.
+
+    Whoever sets TF_CPP_MIN_LOG_LEVEL sees them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as log:
+            os.dup2(log.fileno(), 2)
+            import keras  # noqa: F401
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)

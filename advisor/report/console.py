@@ -1,0 +1,257 @@
+"""Findings and rewrites for people: tables that fit 80 columns, details below them, no colour where nobody sees it."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from advisor.facts import Facts, Measurement
+    from advisor.rewrite import Rewrite
+    from advisor.rules import Finding
+    from advisor.rules.examination import Examination, NotRun
+
+WIDTH = 80
+MOST_ALIKE = 8
+"""So many findings of one rule are shown one by one; the rest are counted, and stand in the JSON report."""
+
+_LABEL_WIDTH = 10
+_WHERE_WIDTH = 24
+_LINE_WIDTH = 100
+_WRAPPED = frozenset({"where", "what", "fix", "why"})
+_STYLES = {"error": "bold red", "warning": "yellow", "info": "blue"}
+_NAMED_IN_TEXT = r"`[^`]+`"
+
+_MISSING = {
+    "graph": "a model whose layers can be read",
+    "batch_size": "the batch size",
+    "compile": "a compiled model",
+    "data": "training data",
+    "samples": "training data that tells its size",
+    "training": "the batch size, the steps per epoch or the epochs",
+    "steps": "the steps per epoch and the epochs",
+    "history": "the history of an earlier run",
+}
+
+
+def to_text(examination: Examination) -> str:
+    """An examination as plain text, 80 columns wide.
+
+    Args:
+        examination: What the rules said.
+
+    Returns:
+        The text, without a newline at its end.
+    """
+    stream = io.StringIO()
+    print_examination(examination, Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def print_examination(examination: Examination, console: Console | None = None) -> None:
+    """Print what the rules said: the findings as a table, then the details of each, then what did not run.
+
+    Args:
+        examination: What the rules said.
+        console: Where to print; standard output when None.
+    """
+    console = console or Console()
+    _print_subject(examination.facts, console)
+    if examination.findings:
+        console.print(_findings_table(examination.findings))
+        for alike in _alike(examination.findings):
+            _print_details(alike, console)
+    _print_not_run(examination.not_run, console)
+    for failure in examination.failures:
+        _print_labelled(failure.code, f"failed, please report it: {failure.error}", console, style="bold red")
+    console.print()
+    console.print(_summary(examination.findings))
+
+
+def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
+    """Print what a rewrite did: the fixes in it, those that are not and why, and where the weights come from.
+
+    Args:
+        rewrite: The rewrite.
+        console: Where to print; standard output when None.
+    """
+    console = console or Console()
+    if rewrite.applied:
+        table = _table("applied", "where", "fix", "safety", "round", "difference")
+        for applied in rewrite.applied:
+            assert applied.finding.fix is not None
+            table.add_row(
+                applied.finding.code,
+                _places(applied.finding),
+                _prose(applied.finding.fix.title),
+                applied.finding.fix.safety,
+                str(applied.round),
+                "-" if applied.difference is None else f"{applied.difference:.0e}",
+            )
+        console.print(table)
+    if rewrite.skipped:
+        table = _table("skipped", "where", "why")
+        for skipped in rewrite.skipped:
+            table.add_row(skipped.finding.code, _places(skipped.finding), _prose(skipped.reason))
+        console.print(table)
+    console.print(_account(rewrite))
+
+
+def _print_subject(facts: Facts, console: Console) -> None:
+    model, training, data = facts.model, facts.training, facts.data
+    shape = [_count(len(facts.layers), "layer"), _count(model.params, "parameter"), model.family, model.task]
+    console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(map(str, shape))))
+    known = []
+    if training.batch_size is not None:
+        known.append(f"batch size {training.batch_size:,}")
+    if training.replicas > 1:
+        known.append(_count(training.replicas, "replica"))
+    if training.total_steps is not None:
+        known.append(f"{training.total_steps:,} steps in {_count(training.epochs or 0, 'epoch')}")
+    if data is not None and data.samples is not None:
+        known.append(_count(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
+    if model.trained:
+        known.append(f"trained: {model.trained}")
+    if known:
+        console.print(_prose(" · ".join(known)))
+
+
+def _findings_table(findings: Sequence[Finding]) -> Table:
+    table = _table("code", "severity", "where", "what")
+    shown: Counter[str] = Counter()
+    totals = Counter(finding.code for finding in findings)
+    for finding in findings:
+        shown[finding.code] += 1
+        if shown[finding.code] <= MOST_ALIKE:
+            severity = Text(finding.severity, _STYLES[finding.severity])
+            table.add_row(finding.code, severity, _places(finding), _prose(finding.message))
+        elif shown[finding.code] == totals[finding.code]:
+            table.add_row(finding.code, "", "", f"and {_more(totals[finding.code])}")
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0), header_style="bold")
+    for heading in headings:
+        table.add_column(
+            heading,
+            overflow="fold",
+            no_wrap=heading not in _WRAPPED,
+            max_width=_WHERE_WIDTH if heading == "where" else None,
+        )
+    return table
+
+
+def _alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
+    """Findings of the same rule that say the same why, together."""
+    groups: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.code, finding.why].append(finding)
+    return groups.values()
+
+
+def _print_details(alike: Sequence[Finding], console: Console) -> None:
+    first = alike[0]
+    console.print()
+    console.print(Text(f"{first.code} {first.name}", "bold") + Text(f" · {first.confidence}", "dim"))
+    for label, text in _details(alike):
+        _print_labelled(label, text, console)
+
+
+def _details(alike: Sequence[Finding]) -> Iterator[tuple[str, str]]:
+    first = alike[0]
+    yield "why", first.why
+    yield from _listed("measured", [_figure(finding, m) for finding in alike for m in finding.measurements])
+    fixes = [f"{finding.fix.title} ({finding.fix.safety})" for finding in alike if finding.fix]
+    yield from _listed("fix", fixes)
+    yield from _listed("training", [change.title for finding in alike for change in finding.plan])
+    for finding in alike:
+        if finding.refusal is not None:
+            yield "no fix", f"{_places(finding)}: {finding.refusal}"
+    yield from _listed("see", [f"{reference.authors} {reference.url}" for reference in first.references])
+
+
+def _figure(finding: Finding, measurement: Measurement) -> str:
+    place = f"`{finding.layer}` " if finding.layer else ""
+    limit = "" if measurement.threshold is None else f"; the limit is {measurement.threshold:.3g}"
+    return f"{place}{measurement}{limit}"
+
+
+def _listed(label: str, texts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    distinct = list(dict.fromkeys(texts))
+    for text in distinct[:MOST_ALIKE]:
+        yield label, text
+        label = ""
+    if len(distinct) > MOST_ALIKE:
+        yield "", f"and {_more(len(distinct))}"
+
+
+def _print_labelled(label: str, text: str, console: Console, style: str = "dim") -> None:
+    """A label and its text, wrapped under itself; links are never broken."""
+    # Rich would cut links that are longer than a line.
+    width = max(min(console.width, _LINE_WIDTH) - _LABEL_WIDTH - 2, 20)
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    indented = ("\n" + " " * (_LABEL_WIDTH + 2)).join(lines)
+    console.print(Text("  ") + Text(f"{label:{_LABEL_WIDTH}}", style) + _prose(indented), soft_wrap=True)
+
+
+def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
+    if not not_run:
+        return
+    lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for rule in not_run:
+        lacking[tuple(rule.missing)].append(rule.code)
+    console.print()
+    console.print(Text(f"{_count(len(not_run), 'rule')} did not run", "bold"))
+    for missing, codes in lacking.items():
+        _print_labelled("missing", f"{' and '.join(_MISSING[need] for need in missing)}: {', '.join(codes)}", console)
+
+
+def _summary(findings: Sequence[Finding]) -> Text:
+    if not findings:
+        return Text("Nothing found.", "bold green")
+    severities = Counter(finding.severity for finding in findings)
+    counts = ", ".join(_count(number, severity) for severity, number in severities.items())
+    safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
+    fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
+    return Text(f"{_count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.", "bold")
+
+
+def _account(rewrite: Rewrite) -> Text:
+    origins = Counter(origin.origin for origin in rewrite.weight_map.values())
+    weights = ", ".join(f"{origins[origin]} {origin}" for origin in ("kept", "mapped", "new") if origins[origin])
+    parts = [f"{len(rewrite.applied)} applied, {len(rewrite.skipped)} skipped"]
+    if weights:
+        parts.append(f"variables: {weights}")
+    if rewrite.parity is not None:
+        parts.append(f"largest difference of the exact fixes: {rewrite.parity:.1e}")
+    return Text(". ".join(parts) + ".", "bold")
+
+
+def _places(finding: Finding) -> str:
+    others = len(finding.layers) - 1
+    return f"{finding.layer or 'the run'}{f' +{others}' if others > 0 else ''}"
+
+
+def _prose(text: str) -> Text:
+    """Text with the names in backticks set off; square brackets are no markup."""
+    prose = Text(text)
+    prose.highlight_regex(_NAMED_IN_TEXT, "cyan")
+    return prose
+
+
+def _more(total: int) -> str:
+    return f"{total - MOST_ALIKE} more like these; the JSON report has them all"
+
+
+def _count(number: int, noun: str) -> str:
+    plural = noun if number == 1 or noun == "info" else f"{noun}s"
+    return f"{number:,} {plural}"

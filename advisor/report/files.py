@@ -1,0 +1,72 @@
+"""Files that appear only when they are complete, at places that were found usable before the work began."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def checked_target(path: str | os.PathLike[str], *, suffix: str = "", overwrite: bool = True) -> Path:
+    """The path of a file to be written, once it is found usable.
+
+    Args:
+        path: Where the file is to be written.
+        suffix: How the name must end; anything when empty.
+        overwrite: Whether an existing file may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: If there is a file already, and it may not be replaced.
+        IsADirectoryError: If the path is a directory.
+        NotADirectoryError: If its directory does not exist.
+        PermissionError: If its directory cannot be written to.
+        ValueError: If the name does not end as it must.
+    """
+    target = Path(path)
+    if not target.name.endswith(suffix):
+        raise ValueError(f"the name of the output file must end in {suffix!r}. Received: {str(target)!r}")
+    if target.is_dir():
+        raise IsADirectoryError(f"the output must be a file, and this is a directory. Received: {str(target)!r}")
+    if not target.parent.is_dir():
+        raise NotADirectoryError(
+            f"the directory of the output file must exist; create it with `mkdir -p {target.parent}`. "
+            f"Received: {str(target)!r}"
+        )
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"the directory of the output file must be writable. Received: {str(target)!r}")
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"the output file exists; pass --force to replace it. Received: {str(target)!r}")
+    return target
+
+
+@contextmanager
+def complete_file(target: Path) -> Iterator[Path]:
+    """Gives the path of an empty file beside `target` that takes its place when the block ends well.
+
+    Args:
+        target: The file to write; an existing one stays until the new one is complete.
+
+    Yields:
+        The path to write to, with the suffix of `target`.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}{target.suffix}")
+    temporary.open("x").close()
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with complete_file(target) as temporary:
+        temporary.write_text(text, "utf-8")
