@@ -160,7 +160,9 @@ def _carry_attributes(new: Any, old: Any, changed: frozenset[str] | None) -> Non
         # Made anew from its own arguments on purpose: what they say is to be bound now.
         return
     for attribute in ("regularizer", "constraint"):
-        if f"{old.name}_{attribute}" not in (changed or ()) and getattr(new, attribute) is not getattr(old, attribute):
+        # Layers do not name these arguments after their variables alike: `depthwise_regularizer` binds to `kernel`.
+        is_changed = any(argument.endswith(attribute) for argument in changed or ())
+        if not is_changed and getattr(new, attribute) is not getattr(old, attribute):
             setattr(new, attribute, getattr(old, attribute))
 
 

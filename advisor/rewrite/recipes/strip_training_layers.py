@@ -43,11 +43,4 @@ def training_only(facts: Facts) -> list[str]:
         if layer.cls.__name__ not in _NOT_ONLY_TRAINING
         and len(layer.input_shapes) == 1
         and not facts.graph.refusal(layer.path)
-        and not _always_on(facts, layer.path)
     ]
-
-
-def _always_on(facts: Facts, path: str) -> bool:
-    """Whether the call asks for training behaviour at inference too, as Monte Carlo dropout does."""
-    call = facts.graph.nodes[path].call
-    return call is not None and bool(call.kwargs.get("training"))

@@ -1,0 +1,288 @@
+"""A rebuild without edits is the same model in fresh layers; with edits, the same but for them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from advisor.graph import Configure, InsertAfter, InsertBefore, LayerSpec, Remove, Replace, Wrap, read_graph
+from advisor.graph.sampling import sample_inputs
+from advisor.rewrite import RewriteError, rebuild, relative_difference
+from advisor.testing import randomize_weights, structure
+from keras_normpack import WeightNormalization
+
+
+def nested():
+    inner = keras.Sequential([keras.Input((6, 6, 3)), layers.Conv2D(4, 3, name="conv"), layers.ReLU()], name="body")
+    image = keras.Input((6, 6, 3), name="image")
+    return keras.Model(image, layers.Dense(2, name="head")(layers.Flatten()(inner(image))))
+
+
+def siamese():
+    twin = keras.Sequential([keras.Input((5,)), layers.Dense(4, name="embed")], name="twin")
+    left, right = keras.Input((5,), name="left"), keras.Input((5,), name="right")
+    distance = ops.abs(twin(left) - twin(right))
+    return keras.Model({"left": left, "right": right}, {"score": layers.Dense(1, name="score")(distance)})
+
+
+def masked_recurrent():
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.Embedding(20, 4, mask_zero=True)(tokens)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="both")(x)
+    x = layers.TimeDistributed(layers.Dense(4, activation="relu"), name="each")(x)
+    return keras.Model(tokens, layers.Dense(2)(layers.GRU(3)(x)))
+
+
+def states():
+    sequence = keras.Input((7, 3), name="sequence")
+    whole, hidden, cell = layers.LSTM(4, return_sequences=True, return_state=True, name="encoder")(sequence)
+    return keras.Model(sequence, [layers.LSTM(4, name="decoder")(whole, initial_state=[hidden, cell]), hidden])
+
+
+def attention():
+    x = keras.Input((6, 8), name="sequence")
+    attended = layers.MultiHeadAttention(2, 4, name="attention")(x, x, use_causal_mask=True)
+    return keras.Model(x, layers.LayerNormalization()(layers.Add()([x, attended])))
+
+
+def operations():
+    x = keras.Input((4, 4), name="x")
+    y = ops.matmul(x, ops.transpose(x, (0, 2, 1)))
+    return keras.Model(x, ops.concatenate([ops.softmax(y, axis=-1)[:, :2], y[:, 2:] * 2.0 + 1.0], axis=1))
+
+
+def lambda_layer():
+    return keras.Sequential([keras.Input((4,)), layers.Lambda(lambda x: x * 2 + 1), layers.Dense(3)])
+
+
+def own_functions():
+    def bend(x):
+        return ops.maximum(x, 0.1 * x)
+
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3, activation=bend), layers.Dense(2, kernel_regularizer=bend)]
+    )
+
+
+def preprocessing():
+    normalization = layers.Normalization(name="scale")
+    normalization.adapt(np.random.default_rng(0).normal(3.0, 2.0, (64, 4)).astype("float32"))
+    return keras.Sequential([keras.Input((4,)), normalization, layers.Dense(3)])
+
+
+def half_precision():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.Conv2D(4, 3, dtype="mixed_float16"),
+            layers.BatchNormalization(dtype="mixed_float16"),
+            layers.GlobalAveragePooling2D(dtype="mixed_float16"),
+            layers.Dense(2, dtype="float32"),
+        ]
+    )
+
+
+def channels_first():
+    # Not computed, which TensorFlow refuses on a CPU: built and compared by structure.
+    return keras.Sequential([keras.Input((3, 6, 6)), layers.Conv2D(4, 3, data_format="channels_first")])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Block(layers.Layer):
+    """A hand-written block that hides its layers."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.inner = layers.Dense(units)
+        self.norm = layers.BatchNormalization()
+
+    def build(self, shape):
+        self.inner.build(shape)
+        self.norm.build((*shape[:-1], self.units))
+
+    def call(self, x, training=None):
+        return self.norm(self.inner(x), training=training)
+
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
+
+def hidden_layers():
+    return keras.Sequential([keras.Input((4,)), Block(5, name="block"), layers.Dense(2)])
+
+
+MODELS = [
+    nested, siamese, masked_recurrent, states, attention, operations, lambda_layer, own_functions, preprocessing,
+    half_precision, hidden_layers,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("build", MODELS, ids=lambda build: build.__name__)
+def test_a_copy_computes_the_same_and_shares_nothing(build):
+    model = randomize_weights(build())
+    rebuilt = rebuild(read_graph(model))
+    inputs = sample_inputs(model, batch_size=3)
+    assert relative_difference(model, rebuilt.model, inputs) == 0.0
+    assert all(origin.origin == "kept" for origin in rebuilt.weight_map.values())
+    assert len(rebuilt.weight_map) == len(model.variables)
+    before = [np.array(weight) for weight in model.get_weights()]
+    rebuilt.model.set_weights([np.zeros_like(weight) for weight in before])
+    for weight, value in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+@pytest.mark.parametrize("build", [*MODELS, channels_first], ids=lambda build: build.__name__)
+def test_a_copy_has_the_same_structure(build):
+    model = build()
+    assert structure(rebuild(read_graph(model)).model) == structure(model)
+
+
+def test_shared_layers_stay_one_layer():
+    model = siamese()
+    copy = rebuild(read_graph(model)).model
+    assert len(copy.weights) == len(model.weights)
+    assert len(read_graph(copy).calls_of("twin")) == 2
+
+
+def test_vocabularies_survive():
+    lookup = layers.StringLookup(vocabulary=["a", "b"], name="lookup")
+    text = keras.Input((), dtype="string")
+    model = keras.Model(text, layers.Embedding(4, 2)(lookup(text)))
+    copy = rebuild(read_graph(model)).model
+    assert copy.get_layer("lookup").get_vocabulary() == lookup.get_vocabulary()
+
+
+def test_frozen_parts_stay_frozen():
+    model = nested()
+    model.trainable = False
+    model.get_layer("head").trainable = True
+    copy = rebuild(read_graph(model)).model
+    assert copy.trainable is False
+    assert copy.get_layer("body").trainable is False
+    assert copy.get_layer("body").get_layer("conv").trainable is False
+    assert copy.get_layer("head").trainable is True
+    assert len(copy.trainable_variables) == len(model.trainable_variables)
+
+
+def test_a_backbone_in_inference_mode_stays_in_it():
+    body = keras.Sequential([keras.Input((5,)), layers.BatchNormalization()], name="body")
+    x = keras.Input((5,))
+    model = keras.Model(x, body(x, training=False))
+    copy = rebuild(read_graph(model)).model
+    assert read_graph(copy).nodes["body"].call.kwargs["training"] is False
+
+
+def test_compile_state_and_optimizer_state_survive():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="dense")])
+    model.compile(keras.optimizers.Adam(3e-4), keras.losses.MeanSquaredError(), metrics=["mae"])
+    model.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)
+    copy = rebuild(read_graph(model)).model
+    assert copy.get_compile_config() == model.get_compile_config()
+    assert copy.optimizer is not model.optimizer
+    for new, old in zip(copy.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(new.value, old.value)
+    model.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0, shuffle=False)
+    copy.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0, shuffle=False)
+    np.testing.assert_allclose(copy.get_weights()[0], model.get_weights()[0], rtol=1e-6)
+
+
+def test_a_dead_penalty_stays_dead_until_it_is_bound_on_purpose():
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="dense")])
+    model.get_layer("dense").kernel_regularizer = keras.regularizers.L2(0.1)
+    graph = read_graph(model)
+    assert len(rebuild(graph).model.losses) == 0
+    assert len(rebuild(graph, [Configure("dense", {"use_bias": False})]).model.losses) == 0
+    assert len(rebuild(graph, [Configure("dense", {})]).model.losses) == 1
+
+
+def test_insertions_go_where_they_are_told():
+    model = nested()
+    drop, norm = LayerSpec(layers.Dropout, {"rate": 0.2}), LayerSpec(layers.LayerNormalization)
+    copy = rebuild(read_graph(model), [InsertBefore("head", (drop,)), InsertAfter("body/conv", (norm, drop))]).model
+    graph = read_graph(copy)
+    assert graph.producers("head") == ("head_dropout",)
+    assert graph.consumers("body/conv") == ("body/conv_layer_normalization",)
+    assert graph.consumers("body/conv_layer_normalization") == ("body/conv_dropout",)
+
+
+def test_new_layers_compute_in_the_precision_around_them():
+    model = half_precision()
+    path = next(path for path, node in read_graph(model).nodes.items() if "conv2d" in path)
+    copy = rebuild(read_graph(model), [InsertAfter(path, (LayerSpec(layers.LayerNormalization),))]).model
+    assert copy.get_layer(f"{path}_layer_normalization").dtype_policy.name == "mixed_float16"
+
+
+def test_replacing_keeps_name_and_trainable_flag():
+    model = hidden_layers()
+    model.get_layer("block").trainable = False
+    copy = rebuild(read_graph(model), [Replace("block", LayerSpec(layers.Dense, {"units": 5}))]).model
+    assert type(copy.get_layer("block")) is layers.Dense
+    assert copy.get_layer("block").trainable is False
+
+
+def test_configuring_reaches_into_wrappers():
+    model = randomize_weights(masked_recurrent())
+    rebuilt = rebuild(read_graph(model), [Configure("each", {"use_bias": False})])
+    inner = rebuilt.model.get_layer("each").layer
+    assert inner.use_bias is False
+    np.testing.assert_array_equal(inner.kernel.value, model.get_layer("each").layer.kernel.value)
+
+
+def test_wrapping_keeps_the_weights():
+    model = randomize_weights(nested())
+    rebuilt = rebuild(read_graph(model), [Wrap("head", WeightNormalization, {"data_init": False})])
+    inputs = sample_inputs(model, batch_size=3)
+    assert relative_difference(model, rebuilt.model, inputs) < 1e-6
+
+
+def test_removing_all_layers_leaves_a_model():
+    model = keras.Sequential([keras.Input((4,)), layers.Dropout(0.0, name="drop")])
+    copy = rebuild(read_graph(model), [Remove("drop")]).model
+    np.testing.assert_array_equal(copy(np.ones((2, 4))), np.ones((2, 4)))
+
+
+def test_removing_one_of_several_outputs_keeps_their_names():
+    x = keras.Input((4,))
+    model = keras.Model(x, [layers.Dense(2, name="a")(x), layers.Dropout(0.0, name="b")(layers.Dense(2)(x))])
+    copy = rebuild(read_graph(model), [Remove("b")]).model
+    assert copy.output_names == model.output_names
+
+
+def test_a_layer_without_a_usable_config_is_refused_by_name():
+    class Opaque(layers.Layer):
+        def __init__(self, table):
+            super().__init__(name="opaque")
+            self.table = table
+
+        def call(self, x):
+            return x
+
+    model = keras.Sequential([keras.Input((4,)), Opaque({1: object()})])
+    with pytest.raises(RewriteError, match=r"`opaque` .*get_config"):
+        rebuild(read_graph(model))
+
+
+def test_subclassed_models_are_refused_with_the_reason():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__(name="net")
+            self.dense = layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    net = Net()
+    net(np.ones((1, 3)))
+    with pytest.raises(RewriteError, match=r"`net` cannot be rewritten: .*Python code"):
+        rebuild(read_graph(net))
+
+
+def test_an_edit_of_an_unknown_node_is_refused():
+    with pytest.raises(RewriteError, match="no node `nowhere`"):
+        rebuild(read_graph(nested()), [Remove("nowhere")])
+
+
+def test_an_unknown_argument_is_refused():
+    with pytest.raises(RewriteError, match=r"`head` .* has no argument colour"):
+        rebuild(read_graph(nested()), [Configure("head", {"colour": "red"})])
