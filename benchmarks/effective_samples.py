@@ -1,9 +1,9 @@
 """How many independent values a feature map counts for in batch statistics, on real data.
 
 Plain convolutional networks, with and without batch normalization, are looked at as initialized and after a short
-training. For every place where a batch normalization stands or would stand, the effective samples of one sample are
-measured as `advisor.facts.probes` defines them, and compared with the number of positions. For one network the figure is
-held against its definition by drawing batches of several sizes and normalizing with their statistics.
+training. For every place where a batch normalization stands or would stand, it is measured how many independent values
+one sample counts for, as `advisor.facts.probes` defines them. For one network the figure is held against its definition
+by drawing batches of several sizes and normalizing with their statistics.
 
     python -m benchmarks.effective_samples [--data-dir ~/tensorflow_datasets]
 
@@ -108,6 +108,8 @@ def rows(name: str, data: Arrays) -> Iterator[dict[str, object]]:
                     model.fit(images, labels, batch_size=32, epochs=EPOCHS[name], verbose=0)
                 for place, maps in feature_maps(model, looked_at).items():
                     by_channel = values_per_sample(maps)
+                    if not by_channel.size:
+                        continue  # a deep network without normalization may die in training
                     yield {
                         "data": name,
                         "depth": depth,
@@ -178,8 +180,8 @@ def main() -> None:
     print(f"{'data':<14} {'stage':<12} {'places':>6} {'least':>7} {'10 %':>7} {'mean':>7}")
     for row in summarized:
         print(
-            f"{row['data']:<14} {row['stage']:<12} {row['places']:>6} {row['least']:>7.2f} {row['lowest_decile']:>7.2f} "
-            f"{row['geometric_mean']:>7.2f}"
+            f"{row['data']:<14} {row['stage']:<12} {row['places']:>6} "
+            f"{row['least']:>7.2f} {row['lowest_decile']:>7.2f} {row['geometric_mean']:>7.2f}"
         )
     print(f"\neffective samples of a batch, deepest map of {names[-1]}")
     print(f"{'batch':>6} {'formula':>9} {'drawn':>9}")

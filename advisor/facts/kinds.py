@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from advisor.graph.keras_internals import wrapped_layers
+from keras_normpack import DropPath, InstanceNormalization
 
 
 class Kind(StrEnum):
@@ -137,6 +138,7 @@ def _register_built_in() -> None:
             # Older and newer Keras releases lack some of the names.
             if hasattr(layers, name):
                 _KINDS[getattr(layers, name)] = kind
+    _KINDS.update({InstanceNormalization: Kind.NORM, DropPath: Kind.DROPOUT})
 
 
 _register_built_in()
