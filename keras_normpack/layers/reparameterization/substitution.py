@@ -12,21 +12,23 @@ class Substituted:
     """What came of a call with substituted variables.
 
     Args:
-        outputs: What the layer returned.
+        layer: The layer that was called.
+        outputs: What it returned.
         losses: What it and its parts gave to `add_loss`, activity penalties included.
         updates: Variables it assigned, with their new values.
     """
 
+    layer: keras.layers.Layer
     outputs: Any
     losses: tuple[Any, ...]
     updates: tuple[tuple[Any, Any], ...]
 
-    def apply_to(self, wrapper: keras.layers.Layer) -> Any:
-        """Assigns the updates, hands the losses to the wrapper and returns the outputs."""
+    def carry_out(self) -> Any:
+        """Assigns the updates, records the losses with the layer and returns the outputs."""
         for variable, value in self.updates:
             variable.assign(value)
         for loss in self.losses:
-            wrapper.add_loss(loss)
+            self.layer.add_loss(loss)
         return self.outputs
 
 
@@ -54,4 +56,4 @@ def call_with(layer: keras.layers.Layer, substitutes: Sequence[tuple[Any, Any]],
         outputs = layer(inputs)
     after = [scope.get_current_value(variable) for variable in kept]
     updates = [(variable, new) for variable, old, new in zip(kept, before, after, strict=True) if new is not old]
-    return Substituted(outputs, tuple(scope.losses), tuple(updates))
+    return Substituted(layer, outputs, tuple(scope.losses), tuple(updates))

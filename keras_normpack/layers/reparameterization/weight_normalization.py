@@ -119,7 +119,7 @@ class WeightNormalization(keras.layers.Wrapper):
                 lambda: self._data_dependent_values(inputs),
             )
             self._assign_initial([mean_over_replicas(value) for value in values])
-        return call_with(self.layer, self._normalized(), inputs).apply_to(self)
+        return call_with(self.layer, self._normalized(), inputs).carry_out()
 
     def initialize(self, inputs: Any) -> None:
         """Sets g and the bias from a batch, whether or not they have been set before.
