@@ -46,7 +46,9 @@ class HeadLossMismatch(Rule):
 
     Why it matters:
         Probabilities taken for logits are squashed a second time: the loss of a perfect three-class prediction is 0.55
-        instead of 0 and its gradients are small. Logits taken for probabilities are clipped to [0, 1], and where they
+        instead of 0 and its gradients are small. On TensorFlow, Keras finds the logits behind a softmax or sigmoid that
+        comes right before the loss, and warns; with JAX or torch, or with anything in between (a reshape, a cast to
+        float32 in mixed precision), it does not. Logits taken for probabilities are clipped to [0, 1], and where they
         are clipped no gradient flows. Softmax with binary crossentropy, or sigmoid with categorical crossentropy,
         trains for another question than the one that was asked.
 
@@ -153,7 +155,10 @@ class HeadLossMismatch(Rule):
     def _wrong_logits(self, head: Head, loss: Loss, function: str) -> Finding | None:
         if loss.from_logits and function in PROBABILITIES:
             message = f"`{head.path}` gives probabilities ({function}), but {loss.name} has from_logits=True"
-            why = "The loss applies its own squashing to values in [0, 1], so it can never come near 0."
+            why = (
+                "The loss squashes values in [0, 1] a second time, so it can never come near 0. "
+                "Keras undoes that on TensorFlow only, and only for an activation right before the loss."
+            )
         elif loss.from_logits is False and function in _LOGITS:
             message = f"`{head.path}` gives {_carried(function)}, but {loss.name} has from_logits=False"
             why = (

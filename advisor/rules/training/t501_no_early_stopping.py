@@ -93,9 +93,9 @@ class NoEarlyStopping(Rule):
                 measurements=_figures(losses, best),
             )
         else:
-            planned = "an unknown number of" if training.epochs is None else str(training.epochs)
+            length = "a run of unknown length" if training.epochs is None else f"a run of {training.epochs} epochs"
             yield self.finding(
-                message=f"{planned} epochs are planned; stop at the best validation loss and keep its weights",
+                message=f"{length} is planned; stop it at the best validation loss and keep those weights",
                 why="The validation loss of a network that overfits rises again before the run ends.",
                 plan=(change,),
             )
