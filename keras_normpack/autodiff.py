@@ -23,11 +23,15 @@ def outputs_and_gradients(
 
     Raises:
         NotImplementedError: If the current backend cannot differentiate.
+        ValueError: If no gradient reaches an argument.
     """
     backend = keras.backend.backend()
     if backend not in _DIFFERENTIATE:
         raise NotImplementedError(f"Expected one of the backends {sorted(_DIFFERENTIATE)}. Received: {backend!r}")
     outputs, gradients = _DIFFERENTIATE[backend](function, list(arguments), cotangent)
+    lost = [position for position, gradient in enumerate(gradients) if gradient is None]
+    if lost:
+        raise ValueError(f"Expected a gradient to every argument. Received: none to the arguments at positions {lost}")
     return outputs, [ops.convert_to_numpy(gradient) for gradient in gradients]
 
 

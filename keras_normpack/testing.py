@@ -161,6 +161,10 @@ def _compare_with_reference(
 
 def _config_round_trip(case: _Case) -> None:
     layer = case.make()
+    for key, value in case.init_kwargs.items():
+        if isinstance(value, bool | int | float):
+            kept = layer.get_config().get(key)
+            assert kept == value, f"expected {key}={value!r} in the config. Received: {kept!r}"
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
     again = keras.saving.deserialize_keras_object(config, safe_mode=True)
     assert type(again) is case.layer_class, f"expected the class back. Received: {type(again)}"
