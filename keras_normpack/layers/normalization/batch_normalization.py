@@ -16,7 +16,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     their moving averages at inference. Arguments, weights, config and results are those of
     `keras.layers.BatchNormalization`; the two are interchangeable in a saved model. The kernel is used for training
     calls without mask, synchronization or renormalization, on shapes and dtypes for which it was measured to be
-    faster; every other call is Keras's own.
+    faster; every other call is Keras's own. XLA puts code of its own in the kernel's place, so on a CPU the gain needs
+    `model.compile(..., jit_compile=False)`; Keras's default there is to compile.
 
     Args:
         axis: Integer, the channel axis. `-1` for `(batch, height, width, channels)`, `1` for
