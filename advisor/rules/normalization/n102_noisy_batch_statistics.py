@@ -67,8 +67,8 @@ class NoisyBatchStatistics(Rule):
     What it does:
         Counts how many independent values the mean and variance of one channel rest on: samples per replica, times the
         positions of its map, of which at most 4 count since neighbours say nearly the same. Fewer than 32 are too few.
-        Where data is given, the number is measured instead: the variance of the channel over the data, divided by the
-        variance of its means over batches. Frozen layers and calls with `training=False` use no batch statistics.
+        Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch.
+        Frozen layers and calls with `training=False` use no batch statistics.
 
     Why it matters:
         The noise of the statistics is noise in every activation, and the moving averages used at inference no longer
