@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -68,8 +69,8 @@ class TrainingPlan:
             model: A built model with the output structure of the one the plan was made for.
 
         Raises:
-            ValueError: If the model is not compiled and its loss cannot be inferred, or its `compile` takes no
-                `optimizer` that could be given weight decay.
+            ValueError: If the model is not compiled and its loss cannot be inferred, or it has a `compile` of its own
+                that takes other arguments and decay is planned.
 
         Example:
         >>> import keras
@@ -81,11 +82,7 @@ class TrainingPlan:
         """
         arguments = compile_arguments(model) or self._fresh_arguments(model)
         if self.weight_decay is not None:
-            if "optimizer" not in arguments:
-                raise ValueError(
-                    f"`{model.name}` has its own `compile` without `optimizer`, so weight decay cannot be added to it. "
-                    f"Compile it yourself, or ask for advice with ignore='R305'. Received: {', '.join(arguments)}"
-                )
+            _check_compile_of(model, arguments)
             optimizer = with_weight_decay(arguments["optimizer"], self.weight_decay, model)
             model.compile(**{**arguments, "optimizer": optimizer})
         elif not model.compiled:
@@ -213,15 +210,29 @@ class TrainingPlan:
             if sample_weight is not None:
                 result["sample_weight"] = sample_weight
         if x is None or not is_arrays(x):
+            if is_dataset(x):
+                # Keras warns of a data set that it is asked to shuffle, and it is asked by default.
+                result.setdefault("shuffle", False)
             return {**result, "x": self.prepare(x), "y": y}
         if self.augmentation:
             weights = result.pop("sample_weight", None)
             batch_size = result.pop("batch_size", self.batch_size)
             arrays = (x, y) if weights is None else (x, y, weights)
-            return {**result, "x": prefetched(augmented(batches_of(arrays, batch_size), self.augmentation))}
+            dataset = prefetched(augmented(batches_of(arrays, batch_size), self.augmentation))
+            return {"shuffle": False, **result, "x": dataset}
         if self.batch_size is not None:
             result.setdefault("batch_size", self.batch_size)
         return {**result, "x": x, "y": y}
+
+
+def _check_compile_of(model: Any, arguments: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(model.compile).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not takes_all and not parameters.keys() >= {"optimizer", *arguments}:
+        raise ValueError(
+            f"`{model.name}` has a `compile` of its own, to which an optimizer with weight decay cannot be given. "
+            f"Compile it yourself, or ask for advice with ignore='R305'. Received: compile({', '.join(parameters)})"
+        )
 
 
 def make_plan(findings: Sequence[Finding], facts: Facts) -> TrainingPlan:
