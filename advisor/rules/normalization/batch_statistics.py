@@ -11,9 +11,9 @@ from advisor.facts import Facts, LayerFacts, Measurement
 # count for 32 values here, and 3 points behind at 4.
 MINIMUM_EFFECTIVE_SAMPLES = 32
 
-# The averages follow when what lies before the last tenth of the run keeps at most this weight in them. Measured:
+# The averages follow when what lies before the last hundredth of the run keeps at most this weight in them. Measured:
 # docs/adr/0003-moving-average-lag.md.
-RECENT_SHARE = 0.1
+RECENT_SHARE = 0.01
 TOLERATED_STALE_WEIGHT = 0.05
 PLAIN_MOMENTA = (0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)
 
@@ -38,7 +38,7 @@ def has_no_variance(facts: Facts, layer: LayerFacts) -> bool:
 
 
 def stale_weight(momentum: float, total_steps: int) -> float:
-    """The weight that moving averages give to all but the last tenth of a run: `momentum^(steps / 10)`.
+    """The weight that moving averages give to all but the last hundredth of a run: `momentum^(steps / 100)`.
 
     Args:
         momentum: Momentum of the averages, in 0 to 1.
@@ -48,8 +48,8 @@ def stale_weight(momentum: float, total_steps: int) -> float:
         The weight, in 0 to 1.
 
     Example:
-    >>> round(stale_weight(0.99, 500), 2), round(stale_weight(0.9, 500), 3)
-    (0.61, 0.005)
+    >>> round(stale_weight(0.99, 3000), 2), round(stale_weight(0.9, 3000), 2)
+    (0.74, 0.04)
     """
     return momentum ** (RECENT_SHARE * total_steps)
 
@@ -57,7 +57,7 @@ def stale_weight(momentum: float, total_steps: int) -> float:
 def settled_momentum(total_steps: int) -> float:
     """The largest plain momentum, at most Keras's 0.99, whose moving averages follow in a run of that many steps.
 
-    `momentum^(steps / 10) ≤ 0.05`, but at least 0.5.
+    `momentum^(steps / 100) ≤ 0.05`, but at least 0.5.
 
     Args:
         total_steps: Steps of the run, at least 1.
@@ -66,7 +66,7 @@ def settled_momentum(total_steps: int) -> float:
         One of `PLAIN_MOMENTA`.
 
     Example:
-    >>> [settled_momentum(steps) for steps in (20, 100, 500, 1000, 3000)]
+    >>> [settled_momentum(steps) for steps in (100, 1000, 3000, 10_000, 30_000)]
     [0.5, 0.7, 0.9, 0.95, 0.99]
     """
     return next(
