@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from advisor.facts import DataFacts, Facts, gather_facts, training_facts
+from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
 from advisor.facts.probes import make_probes
 from advisor.facts.read_data import read_data
 from advisor.graph import read_graph
@@ -100,6 +100,8 @@ def advise(
     False
     """
     rules = select_rules(select, ignore)
+    if task is not None and task not in TASKS:
+        raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
     if target not in TARGETS:
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
     if verbose not in (0, 1, 2, "auto"):

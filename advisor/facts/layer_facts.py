@@ -86,7 +86,9 @@ class LayerFacts:
         rank = len(self.output_shape)
         axis = getattr(self._layer, "axis", None)
         if self.kind is Kind.NORM and isinstance(axis, int):
-            return axis % rank
+            # Inside `TimeDistributed` the layer sees one axis less.
+            shift = 1 if axis >= 0 and self.wrapper is keras.layers.TimeDistributed else 0
+            return (axis + shift) % rank
         if getattr(self._layer, "data_format", None) == "channels_first" and rank > 2:
             return 1
         return rank - 1
@@ -122,7 +124,9 @@ class LayerFacts:
         for variable_name in ("kernel", "bias", "gamma", "beta", "embeddings", "recurrent_kernel", "depthwise_kernel"):
             regularizer = getattr(self._layer, f"{variable_name}_regularizer", None)
             variable = getattr(self._layer, variable_name, None)
-            if regularizer is not None and variable is not None and getattr(variable, "regularizer", None) is None:
+            # With LoRA the kernel is computed, a tensor that no regularizer could be bound to.
+            is_variable = isinstance(variable, keras.Variable)
+            if regularizer is not None and is_variable and getattr(variable, "regularizer", None) is None:
                 found[f"{variable_name}_regularizer"] = regularizer
         return found
 

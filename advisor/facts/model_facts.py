@@ -98,14 +98,11 @@ def model_facts(
 
     Returns:
         The facts.
-
-    Raises:
-        ValueError: If `task` is no known task.
     """
-    if task is not None and task not in TASKS:
-        raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
     arguments = compile_arguments(graph.model)
     optimizer = getattr(graph.model, "optimizer", None)
+    # Under mixed float16 Keras wraps the optimizer in one that scales the loss.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     heads = tuple(_heads(graph, layers, _losses(graph, arguments)))
     flops = _shares({path: facts.flops for path, facts in layers.items()}, layers)
     return ModelFacts(

@@ -127,11 +127,14 @@ class _Builder:
 
     def build(self, scope: Scope) -> Any:
         nodes = [node for node in self._graph.nodes.values() if node.scope == scope.path]
-        names = _Names({node.name for node in nodes if node.path not in self._removed})
+        names = _Names({node.name for node in nodes if self._stays(node)})
         make = self._build_sequential if scope.kind == "sequential" else self._build_functional
         model = make(scope, nodes, names)
         self._models.append((scope.model, model))
         return model
+
+    def _stays(self, node: Node) -> bool:
+        return any(path not in self._removed for path in self._graph.calls_of(node.path))
 
     def _build_sequential(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
         old = scope.model
@@ -162,7 +165,7 @@ class _Builder:
             if node.is_input:
                 outputs = clone_input(node.operation).output
             elif node.path in self._removed:
-                outputs = self._bypass(node, scope, renewed)
+                outputs = self._bypass(node, scope, renewed, names)
             else:
                 outputs = self._call(node, renewed, names)
             flat = keras.tree.flatten(outputs)
@@ -173,13 +176,13 @@ class _Builder:
         outputs = keras.tree.map_structure(lambda x: new[id(x)], internals.output_structure(functional))
         return type(scope.model)(inputs=inputs, outputs=outputs, name=scope.model.name)
 
-    def _bypass(self, node: Node, scope: Scope, renewed: Any) -> Any:
+    def _bypass(self, node: Node, scope: Scope, renewed: Any, names: _Names) -> Any:
         first = renewed(_first_tensor(node.call))
         sole_output = len(scope.outputs) == 1 and not self._graph.nodes[node.sources[0].path].is_input
         if sole_output or node.path not in {source.path for source in scope.outputs}:
             return first
         # The output's name, by which losses and metrics may be keyed, is the name of its layer.
-        return keras.layers.Identity(name=node.name)(first)
+        return keras.layers.Identity(name=names.free(node.name))(first)
 
     def _call(self, node: Node, renewed: Any, names: _Names) -> Any:
         assert node.call is not None

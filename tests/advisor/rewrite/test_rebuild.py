@@ -249,6 +249,14 @@ def test_removing_one_of_several_outputs_keeps_their_names():
     assert copy.output_names == model.output_names
 
 
+def test_removing_a_shared_layer_at_two_outputs():
+    x, drop = keras.Input((4,)), layers.Dropout(0.0, name="drop")
+    model = keras.Model(x, [drop(layers.Dense(2)(x)), drop(layers.Dense(3)(x))])
+    copy = rebuild(read_graph(model), [Remove("drop"), Remove("drop#2")]).model
+    assert [tuple(y.shape) for y in copy.outputs] == [(None, 2), (None, 3)]
+    assert not [layer for layer in copy.layers if isinstance(layer, layers.Dropout)]
+
+
 def test_a_layer_without_a_usable_config_is_refused_by_name():
     class Opaque(layers.Layer):
         def __init__(self, table):
