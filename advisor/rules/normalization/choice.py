@@ -77,7 +77,7 @@ def batch_independent_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
         return layer_norm(layer, "each sample is normalized by its own features")
     if facts.target == "mobile":
         return Choice(
-            LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), **_momentum(facts), "renorm": True}),
+            LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), "renorm": True}),
             "the statistics of the batch are corrected by the moving averages, and it still folds",
         )
     return Choice(

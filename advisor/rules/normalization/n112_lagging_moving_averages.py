@@ -35,8 +35,8 @@ class LaggingMovingAverages(Rule):
 
     What it does:
         Computes the weight that the moving averages still give, at the end of the planned run, to all but its last
-        hundredth: `momentum^(steps / 100)`. More than 0.05 is too much. Layers that training does not run on batch
-        statistics are left alone.
+        hundredth: `momentum^(steps / 100)`. More than 0.05 is too much. Frozen layers, calls with `training=False` and
+        batch renormalization, which is trained on its moving averages, are left alone.
 
     Why it matters:
         At inference the layer normalizes by its moving averages. While the weights still move, these describe weights
@@ -67,6 +67,7 @@ class LaggingMovingAverages(Rule):
         Case(
             "the least momentum in the shortest run", lambda: _with(momentum=0.5), {"steps_per_epoch": 1, "epochs": 5}
         ),
+        Case("renormalized", lambda: _with(renorm=True), {"steps_per_epoch": 63, "epochs": 8}),
         Case("frozen", lambda: _with(trainable=False), {"steps_per_epoch": 63, "epochs": 8}),
     )
     INVALID = (
@@ -87,7 +88,7 @@ class LaggingMovingAverages(Rule):
         for norm in facts.batch_norms():
             momentum = norm.config["momentum"]
             lags = stale_weight(momentum, steps) > TOLERATED_STALE_WEIGHT and momentum > settled_momentum(steps)
-            if lags and learns(facts, norm):
+            if lags and learns(facts, norm) and not norm.config["renorm"]:
                 yield self._lagging(norm, momentum, steps)
 
     def _lagging(self, norm: LayerFacts, momentum: float, steps: int) -> Finding:

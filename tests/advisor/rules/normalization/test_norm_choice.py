@@ -36,7 +36,7 @@ def _dense(units=16):
         ({"batch_size": 8}, None, (BATCH, {})),
         ({"batch_size": 7}, None, (GROUP, {"groups": 32})),
         ({"batch_size": 64, "replicas": 16}, None, (GROUP, {"groups": 32})),
-        ({"batch_size": 4}, "mobile", (BATCH, {"renorm": True})),
+        ({"batch_size": 4, "steps_per_epoch": 1, "epochs": 5}, "mobile", (BATCH, {"renorm": True})),
         ({"batch_size": 64}, "mobile", (BATCH, {})),
         ({"batch_size": 64, "steps_per_epoch": 1, "epochs": 5}, None, (BATCH, {"momentum": 0.5})),
     ],
