@@ -85,16 +85,15 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
     """
     console = console or Console()
     if rewrite.applied:
-        table = _table("applied", "where", "fix", "safety", "round", "difference")
+        table = _table("applied", "where", "fix", "round", "parity")
         for applied in rewrite.applied:
             assert applied.finding.fix is not None
             table.add_row(
                 applied.finding.code,
                 _places(applied.finding),
                 _prose(applied.finding.fix.title),
-                applied.finding.fix.safety,
                 str(applied.round),
-                "-" if applied.difference is None else f"{applied.difference:.0e}",
+                _parity(applied.difference, applied.finding.fix.safety),
             )
         console.print(table)
     if rewrite.skipped:
@@ -232,8 +231,15 @@ def _account(rewrite: Rewrite) -> Text:
     if weights:
         parts.append(f"variables: {weights}")
     if rewrite.parity is not None:
-        parts.append(f"largest difference of the exact fixes: {rewrite.parity:.1e}")
-    return Text(". ".join(parts) + ".", "bold")
+        parts.append(f"outputs after the exact fixes differ by {rewrite.parity:.1e} at most")
+    return Text("; ".join(parts) + ".", "bold")
+
+
+def _parity(difference: float | None, safety: str) -> str:
+    """How far the outputs moved; they were not compared where the fix changes the function anyway."""
+    if difference is not None:
+        return f"{difference:.0e}" if difference else "0"
+    return "unverified" if safety == "exact" else safety
 
 
 def _places(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,12 @@ def checked_target(path: str | os.PathLike[str], *, suffix: str = "", overwrite:
             f"the directory of the output file must exist; create it with `mkdir -p {target.parent}`. "
             f"Received: {str(target)!r}"
         )
-    if not os.access(target.parent, os.W_OK):
-        raise PermissionError(f"the directory of the output file must be writable. Received: {str(target)!r}")
+    try:
+        tempfile.TemporaryFile(dir=target.parent).close()
+    except OSError as error:
+        raise PermissionError(
+            f"the directory of the output file must be writable ({error.strerror}). Received: {str(target)!r}"
+        ) from error
     if target.exists() and not overwrite:
         raise FileExistsError(f"the output file exists; pass --force to replace it. Received: {str(target)!r}")
     return target

@@ -84,7 +84,7 @@ def print_rules(rules: Sequence[Rule], console: Console) -> None:
         console: Where to print.
     """
     if len(rules) == 1:
-        console.print(Markdown(rule_page(rules[0])))
+        console.print(Markdown(rule_page(rules[0]), hyperlinks=False))
         return
     table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0), header_style="bold")
     for heading in ("code", "name", "severity", "what it finds"):
@@ -149,12 +149,17 @@ def _index(rules: Sequence[Rule]) -> str:
     parts = ["# Rules", _GENERATED]
     for family, members in groupby(rules, _family):
         rows = [
-            f"| [{rule.code}]({rule.code}.md) | {rule.name} | {rule.severity} | {needs(rule)} | {_summary(rule)} |"
+            _row(f"[{rule.code}]({rule.code}.md)", rule.name, rule.severity, needs(rule), _summary(rule))
             for rule in members
         ]
         table = ["| Code | Name | Severity | Needs | What it finds |", "| --- | --- | --- | --- | --- |", *rows]
         parts += [f"## {family.capitalize()}", "\n".join(table)]
     return "\n\n".join(parts) + "\n"
+
+
+def _row(*cells: str) -> str:
+    escaped = (cell.replace("|", r"\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def _summary(rule: Rule) -> str:

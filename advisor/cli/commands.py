@@ -1,18 +1,10 @@
-"""`keras-advisor`: the advisor on the command line.
-
-Exit codes: 0 nothing found or everything fixed, 1 findings, 2 failure. Keras is imported by the commands that need it,
-so that help and wrong usage answer at once.
-"""
+"""The commands."""
 
 from __future__ import annotations
 
-import os
-import sys
-import tempfile
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
+import shlex
+import warnings
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,12 +12,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from advisor.cli.options import (
+    SAFETIES,
+    BatchSize,
+    Epochs,
+    Format,
+    FormatOption,
+    Ignore,
+    ModelFile,
+    Replicas,
+    Safety,
+    Select,
+    Steps,
+    TargetOption,
+    TaskOption,
+    advise_arguments,
+)
+from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explained, import_keras
 from advisor.report import files
 
 if TYPE_CHECKING:
-    from advisor.advise import Advice
-
-CLEAN, FINDINGS, FAILURE = 0, 1, 2
+    from advisor import Advice
+    from advisor.rewrite import Rewrite
 
 app = typer.Typer(
     name="keras-advisor",
@@ -33,72 +41,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Format(StrEnum):
-    """How a report is written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class Safety(StrEnum):
-    """Which fixes are applied."""
-
-    EXACT = "exact"
-    RETRAIN = "retrain"
-    ALL = "all"
-
-
-class Target(StrEnum):
-    """Where the model is to run."""
-
-    MOBILE = "mobile"
-
-
-class Task(StrEnum):
-    """What the model is for; the tasks of `advise`."""
-
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-    SEGMENTATION = "segmentation"
-    DETECTION = "detection"
-    IMAGE_TO_IMAGE = "image_to_image"
-    GENERATION = "generation"
-    SEQUENCE = "sequence"
-
-
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.keras", help="The saved model.", show_default=False)]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="Samples per optimizer step, all replicas together.")
-]
-Epochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Planned epochs.")]
-Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimizer steps per epoch.")]
-Replicas = Annotated[int, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")]
-TargetOption = Annotated[Target | None, typer.Option(help="Where the model is to run.")]
-TaskOption = Annotated[
-    Task | None, typer.Option(metavar="TASK", help=f"What the model is for: {', '.join(Task)}. Inferred by default.")
-]
-Select = Annotated[
-    list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
-]
-Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
-
-
-@contextmanager
-def _failures_explained() -> Iterator[None]:
-    """A failure becomes exit code 2: one line where the input is to blame, a traceback where the advisor is."""
-    try:
-        yield
-    except (OSError, TypeError, ValueError) as error:
-        print(f"keras-advisor: {' '.join(str(error).split())}", file=sys.stderr)
-        raise typer.Exit(FAILURE) from None
-    except (typer.Exit, typer.Abort, typer.BadParameter):
-        raise
-    except Exception:
-        traceback.print_exc()
-        raise typer.Exit(FAILURE) from None
 
 
 def _show_version(wanted: bool) -> None:
@@ -120,7 +62,7 @@ def keras_advisor(
 
 
 @app.command()
-@_failures_explained()
+@failures_explained()
 def check(
     model: ModelFile,
     batch_size: BatchSize = None,
@@ -140,32 +82,26 @@ def check(
 
     The more is told about the training run, the more rules can speak: give at least --batch-size.
 
-    Exit codes: 0 nothing found, 1 findings of any severity (narrow them with --select and --ignore), 2 failure.
+    Exit codes: 0 nothing found, 1 findings of any severity (narrow them with --select and --ignore), 2 failure, also
+    when nothing was found but a rule failed.
     """
     destination = None if output is None else files.checked_target(output)
-    advice = _advise(
-        model,
-        batch_size=batch_size,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        replicas=replicas,
-        target=target,
-        task=task,
-        select=_joined(select),
-        ignore=_joined(ignore),
-    )
+    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
+    advice = _advise(model, arguments)
     if destination is not None:
         text = advice.to_json() if report_format is Format.JSON else str(advice)
         files.write_text(destination, f"{text}\n")
     elif report_format is Format.JSON:
         print(advice.to_json())
     else:
-        _show(advice, model)
+        _show(advice, model, arguments)
+    if advice.failures and not advice.findings:
+        raise typer.Exit(FAILURE)
     raise typer.Exit(FINDINGS if advice.findings else CLEAN)
 
 
 @app.command()
-@_failures_explained()
+@failures_explained()
 def fix(
     model: ModelFile,
     output: Annotated[
@@ -198,19 +134,10 @@ def fix(
     if output is None and not diff:
         raise typer.BadParameter("give the file to write, -o OUT.keras, or --diff to only look")
     destination = None if output is None or diff else files.checked_target(output, suffix=".keras", overwrite=force)
-    advice = _advise(
-        model,
-        batch_size=batch_size,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-        replicas=replicas,
-        target=target,
-        task=task,
-        select=_joined(select),
-        ignore=_joined(ignore),
-    )
-    with _busy("Rewriting"):
-        rewrite = advice.rewrite(_SAFETIES[safety])
+    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
+    advice = _advise(model, arguments)
+    with busy("Rewriting"):
+        rewrite = advice.rewrite(SAFETIES[safety])
         if destination is not None:
             with files.complete_file(destination) as temporary:
                 rewrite.model.save(temporary)
@@ -222,7 +149,7 @@ def fix(
 
 
 @app.command()
-@_failures_explained()
+@failures_explained()
 def export(
     model: ModelFile,
     output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="The file to write.", show_default=False)],
@@ -240,8 +167,8 @@ def export(
     """
     destination = files.checked_target(output, suffix=".tflite")
     _check_exists(model)
-    with _busy("Exporting"):
-        _import_keras()
+    with busy("Exporting"):
+        import_keras()
         from advisor.advise import load_model
         from advisor.export import export_tflite
 
@@ -255,13 +182,13 @@ def export(
 
 
 @app.command()
-@_failures_explained()
+@failures_explained()
 def rules(
     code: Annotated[str | None, typer.Argument(metavar="[CODE]", help="A code, or a prefix such as N.")] = None,
     pages: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write the rules' pages as Markdown.")] = None,
 ) -> None:
     """List the rules, or show the page of one."""
-    _import_keras()
+    import_keras()
     from advisor.report.rule_pages import print_rules, write_pages
     from advisor.rules import select_rules
 
@@ -273,7 +200,7 @@ def rules(
 
 
 @app.command()
-@_failures_explained()
+@failures_explained()
 def demo(
     data: Annotated[
         str, typer.Option(metavar="NAME", help="digits, or tfds:NAME for an image set of TensorFlow Datasets.")
@@ -286,10 +213,10 @@ def demo(
         Path | None, typer.Option("--output", "-o", metavar="OUT.tflite", help="Where to write the TFLite model.")
     ] = None,
 ) -> None:
-    """Train a network as it is and as advised, compare them, and export the better one."""
+    """Train a network as written and as advised, compare the two, and export the advised one to TFLite."""
     if output is not None:
         files.checked_target(output, suffix=".tflite")
-    _import_keras()
+    import_keras()
     from advisor.demo import DemoDataError, run_demo
 
     try:
@@ -306,23 +233,10 @@ def demo(
         raise OSError(str(error)) from error
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
-
-
-_SAFETIES: dict[Safety | None, str | tuple[str, ...] | None] = {
-    None: None,
-    Safety.EXACT: "exact",
-    Safety.RETRAIN: "retrain",
-    Safety.ALL: ("exact", "retrain"),
-}
-
-
-def _advise(model: Path, **arguments: Any) -> Advice:
+def _advise(model: Path, arguments: Mapping[str, Any]) -> Advice:
     _check_exists(model)
-    with _busy(f"Examining {model}"):
-        _import_keras()
+    with busy(f"Examining {model}"):
+        import_keras()
         from advisor import advise
 
         return advise(model, verbose=0, **arguments)
@@ -334,19 +248,17 @@ def _check_exists(model: Path) -> None:
         raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
 
 
-def _joined(codes: list[str] | None) -> str | None:
-    return ",".join(codes) if codes else None
-
-
-def _show(advice: Advice, model: Path) -> None:
+def _show(advice: Advice, model: Path, arguments: Mapping[str, Any]) -> None:
     from advisor.report import print_examination
 
     print_examination(advice.examination)
     if any(finding.fix for finding in advice.findings):
-        print(f"Fix them: keras-advisor fix {model} -o {model.with_stem(f'{model.stem}-fixed')}")
+        options = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        mended = model.with_stem(f"{model.stem}-fixed")
+        print("Fix them:", shlex.join(["keras-advisor", "fix", str(model), *options, "-o", str(mended)]))
 
 
-def _show_rewrite(rewrite: Any, report_format: Format, *, diff: bool) -> None:
+def _show_rewrite(rewrite: Rewrite, report_format: Format, *, diff: bool) -> None:
     from advisor.report import print_rewrite, rewrite_to_dict
     from advisor.report.json_report import dumps
 
@@ -358,27 +270,9 @@ def _show_rewrite(rewrite: Any, report_format: Format, *, diff: bool) -> None:
     print_rewrite(rewrite, Console(stderr=diff))
 
 
-@contextmanager
-def _busy(doing: str) -> Iterator[None]:
-    """Shows on a terminal that something is going on."""
-    with Console().status(f"{doing} …"):
-        yield
-
-
-def _import_keras() -> None:
-    """Import Keras without the start-up messages of TensorFlow, which no setting silences.
-
-    Whoever sets TF_CPP_MIN_LOG_LEVEL sees them.
-    """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as log:
-            os.dup2(log.fileno(), 2)
-            import keras  # noqa: F401
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+def main() -> None:
+    """Run the command line."""
+    warnings.formatwarning = lambda message, *_: f"keras-advisor: {message}\n"
+    # Keras says so of every model that was compiled but not trained.
+    warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+    app()

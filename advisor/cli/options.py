@@ -1,0 +1,93 @@
+"""What the commands let a user choose, and how it reads in their help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class Safety(StrEnum):
+    """Which fixes are applied."""
+
+    EXACT = "exact"
+    RETRAIN = "retrain"
+    ALL = "all"
+
+
+class Target(StrEnum):
+    """Where the model is to run."""
+
+    MOBILE = "mobile"
+
+
+class Task(StrEnum):
+    """What the model is for; the tasks of `advise`."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+    SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+    IMAGE_TO_IMAGE = "image_to_image"
+    GENERATION = "generation"
+    SEQUENCE = "sequence"
+
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.keras", help="The saved model.", show_default=False)]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Samples per optimizer step, all replicas together.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Planned epochs.")]
+Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimizer steps per epoch.")]
+Replicas = Annotated[int, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")]
+TargetOption = Annotated[Target | None, typer.Option(help="Where the model is to run.")]
+TaskOption = Annotated[
+    Task | None, typer.Option(metavar="TASK", help=f"What the model is for: {', '.join(Task)}. Inferred by default.")
+]
+Select = Annotated[
+    list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
+]
+Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
+
+
+SAFETIES: dict[Safety | None, str | tuple[str, ...] | None] = {
+    None: None,
+    Safety.EXACT: "exact",
+    Safety.RETRAIN: "retrain",
+    Safety.ALL: ("exact", "retrain"),
+}
+"""The same for `Advice.rewrite`."""
+
+
+def advise_arguments(
+    batch_size: int | None,
+    epochs: int | None,
+    steps_per_epoch: int | None,
+    replicas: int,
+    target: Target | None,
+    task: Task | None,
+    select: list[str] | None,
+    ignore: list[str] | None,
+) -> dict[str, Any]:
+    """The arguments of `advise` that the user gave."""
+    given = {
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "replicas": replicas if replicas != 1 else None,
+        "target": target,
+        "task": task,
+        "select": ",".join(select) if select else None,
+        "ignore": ",".join(ignore) if ignore else None,
+    }
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,64 @@
+"""How every command runs: failures in one line, Keras without its noise, a sign of life."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+CLEAN, FINDINGS, FAILURE = 0, 1, 2
+
+# Keras quotes the configuration of the whole model in what it says of one layer.
+_KERAS_CONFIGS = re.compile(r"config=\{.*?\}\. (?=Exception encountered)| Full object config: \{.*")
+
+
+@contextmanager
+def failures_explained() -> Iterator[None]:
+    """A failure becomes exit code 2: one line where the input is to blame, a traceback where the advisor is."""
+    try:
+        yield
+    except (OSError, TypeError, ValueError) as error:
+        print(f"keras-advisor: {_in_one_line(error)}", file=sys.stderr)
+        raise typer.Exit(FAILURE) from None
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise typer.Exit(FAILURE) from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return _KERAS_CONFIGS.sub("", " ".join(str(error).split()))
+
+
+@contextmanager
+def busy(doing: str) -> Iterator[None]:
+    """Shows on a terminal that something is going on."""
+    with Console().status(f"{doing} …"):
+        yield
+
+
+def import_keras() -> None:
+    """Import Keras without the start-up messages of TensorFlow, which no setting silences.
+
+    Whoever sets TF_CPP_MIN_LOG_LEVEL sees them.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as log:
+            os.dup2(log.fileno(), 2)
+            import keras  # noqa: F401
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
