@@ -70,6 +70,7 @@ _BUILT_IN = {
     Kind.PREPROCESSING: (
         "Normalization Rescaling Resizing CenterCrop Discretization CategoryEncoding Hashing HashedCrossing"
         " IntegerLookup StringLookup TextVectorization MelSpectrogram STFTSpectrogram"
+        " ContrastLimitedAdaptiveHistogramEqualization"
     ),
 }
 

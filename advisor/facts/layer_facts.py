@@ -179,7 +179,8 @@ def _flops(
     elements = _known(output[1:])
     if not isinstance(layer, keras.Layer):
         return elements
-    matrices = sum(math.prod(w.shape) for w in node_layer.weights if len(w.shape) > 1)
+    # Attention has biases with an axis for the heads.
+    matrices = sum(math.prod(w.shape) for w in node_layer.weights if len(w.shape) > 1 and w.name != "bias")
     if kind in (Kind.CONV, Kind.DEPTHWISE):
         channel_axis = 1 if getattr(layer, "data_format", None) == "channels_first" else len(output) - 1
         return 2 * matrices * _known(tuple(s for axis, s in enumerate(output) if axis not in (0, channel_axis)))

@@ -12,7 +12,7 @@ import numpy as np
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
 from advisor.graph import ModelGraph
-from advisor.graph.keras_internals import compile_arguments
+from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
@@ -139,9 +139,15 @@ def _losses(graph: ModelGraph, arguments: Mapping[str, Any]) -> list[Any]:
     count = len(graph.outputs)
     if loss is None:
         return [None] * count
-    if isinstance(loss, dict):
-        names = list(getattr(graph.model, "output_names", None) or [])
-        return [loss.get(name) for name in names] if len(names) == count else [None] * count
+    if isinstance(loss, Mapping):
+        functional = functional_form(graph.model)
+        outputs = None if functional is None else output_structure(functional)
+        if isinstance(outputs, Mapping):
+            # The keys of a dict of outputs name the losses, in the flat order of the dict.
+            losses = keras.tree.flatten({key: loss.get(key) for key in outputs})
+        else:
+            losses = [loss.get(name) for name in getattr(graph.model, "output_names", None) or []]
+        return losses if len(losses) == count else [None] * count
     if isinstance(loss, (list, tuple)):
         return list(loss) if len(loss) == count else [None] * count
     return [loss] * count
