@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from rich import box
 from rich.console import Console
@@ -16,11 +17,13 @@ from rich.text import Text
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
     from advisor.rewrite import Rewrite
-    from advisor.rules import Finding
+    from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination, NotRun
 
+Item = TypeVar("Item")
+
 WIDTH = 80
-MOST_ALIKE = 8
+MOST_ALIKE = 6
 """So many findings of one rule are shown one by one; the rest are counted, and stand in the JSON report."""
 
 _LABEL_WIDTH = 10
@@ -86,20 +89,16 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
     console = console or Console()
     if rewrite.applied:
         table = _table("applied", "where", "fix", "round", "parity")
-        for applied in rewrite.applied:
-            assert applied.finding.fix is not None
-            table.add_row(
-                applied.finding.code,
-                _places(applied.finding),
-                _prose(applied.finding.fix.title),
-                str(applied.round),
-                _parity(applied.difference, applied.finding.fix.safety),
-            )
+        for alike in _same_but_for_names(rewrite.applied, lambda fix: f"{fix.round} {_cure(fix.finding).title}"):
+            finding, cure = alike[0].finding, _cure(alike[0].finding)
+            where = _places(finding, more=len(alike) - 1)
+            parity = _parity(alike[0].difference, cure.safety)
+            table.add_row(finding.code, where, _prose(cure.title), str(alike[0].round), parity)
         console.print(table)
     if rewrite.skipped:
         table = _table("skipped", "where", "why")
-        for skipped in rewrite.skipped:
-            table.add_row(skipped.finding.code, _places(skipped.finding), _prose(skipped.reason))
+        for left in _same_but_for_names(rewrite.skipped, lambda fix: f"{fix.finding.code} {fix.reason}"):
+            table.add_row(left[0].finding.code, _places(left[0].finding, more=len(left) - 1), _prose(left[0].reason))
         console.print(table)
     console.print(_account(rewrite))
 
@@ -169,8 +168,8 @@ def _details(alike: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     first = alike[0]
     yield "why", first.why
     yield from _listed("measured", [_figure(finding, m) for finding in alike for m in finding.measurements])
-    fixes = [f"{finding.fix.title} ({finding.fix.safety})" for finding in alike if finding.fix]
-    yield from _listed("fix", fixes)
+    fixable = [finding for finding in alike if finding.fix]
+    yield from _listed("fix", map(_cures, _same_but_for_names(fixable, lambda finding: _cure(finding).title)))
     yield from _listed("training", [change.title for finding in alike for change in finding.plan])
     for finding in alike:
         if finding.refusal is not None:
@@ -235,6 +234,24 @@ def _account(rewrite: Rewrite) -> Text:
     return Text("; ".join(parts) + ".", "bold")
 
 
+def _same_but_for_names(items: Iterable[Item], words: Callable[[Item], str]) -> Iterable[Sequence[Item]]:
+    """Items whose words differ in nothing but the names in backticks, together."""
+    groups: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[re.sub(_NAMED_IN_TEXT, "``", words(item))].append(item)
+    return groups.values()
+
+
+def _cures(findings: Sequence[Finding]) -> str:
+    first, others = _cure(findings[0]), len(findings) - 1
+    return f"{first.title} ({first.safety})" + (f", and {others} more likewise" if others else "")
+
+
+def _cure(finding: Finding) -> Fix:
+    assert finding.fix is not None
+    return finding.fix
+
+
 def _parity(difference: float | None, safety: str) -> str:
     """How far the outputs moved; they were not compared where the fix changes the function anyway."""
     if difference is not None:
@@ -242,9 +259,10 @@ def _parity(difference: float | None, safety: str) -> str:
     return "unverified" if safety == "exact" else safety
 
 
-def _places(finding: Finding) -> str:
-    others = len(finding.layers) - 1
-    return f"{finding.layer or 'the run'}{f' +{others}' if others > 0 else ''}"
+def _places(finding: Finding, more: int = 0) -> str:
+    """The first place of a finding, the number of its others, and that of further findings that read alike."""
+    others = f" +{len(finding.layers) - 1}" if len(finding.layers) > 1 else ""
+    return f"{finding.layer or 'the run'}{others}" + (f"\nand {more} more" if more else "")
 
 
 def _prose(text: str) -> Text:

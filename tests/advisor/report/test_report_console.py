@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import re
 
@@ -6,6 +7,7 @@ from rich.console import Console
 
 from advisor.facts import Measurement
 from advisor.report import print_examination, print_rewrite, to_text
+from advisor.rewrite import Skipped
 from advisor.rules import Finding, Fix, PlanChange, Reference, Requirement, Severity
 from advisor.rules.examination import NotRun, RuleFailure
 
@@ -40,8 +42,14 @@ def test_every_finding_stands_in_the_table_with_its_details_below(advice):
         assert all(reference.url in text for reference in found.references)
         assert all(squeezed(f"{m.name}: {m.value:.3g}") in words for m in found.measurements)
         assert all(squeezed(change.title) in words for change in found.plan)
-        if found.fix:
-            assert squeezed(f"{found.fix.title} ({found.fix.safety})") in words
+
+
+def test_fixes_that_differ_in_names_alone_are_written_once(advice):
+    words = squeezed(to_text(advice.examination))
+    assert "drop the bias of `conv1` and take it off the moving mean of `bn1` (exact), and 1 more likewise" in words
+    assert "drop the bias of `conv2`" not in words
+    assert "compile SparseCategoricalCrossentropy with from_logits=False (retrain) see" in words
+    assert "move `drop1` before `predictions` (retrain) see" in words
 
 
 def test_the_model_and_the_run_are_named_first(advice):
@@ -100,10 +108,10 @@ def test_many_alike_are_counted_after_the_first_ones(examination_of):
     fix = Fix("mend it", (), "exact")
     many = [finding(f"layer_{i}", f"layer_{i} is odd", fix=fix) for i in range(20)]
     text = to_text(examination_of(many))
-    assert "layer_7 is odd" in text
-    assert "layer_8 is odd" not in text
-    assert "and 12 more like these; the JSON report has them all" in squeezed(text)
-    assert text.count("mend it (exact)") == 1
+    assert "layer_5 is odd" in text
+    assert "layer_6 is odd" not in text
+    assert "and 14 more like these; the JSON report has them all" in squeezed(text)
+    assert "mend it (exact), and 19 more likewise" in text
     assert text.splitlines()[-1] == "20 findings: 20 warnings. Fixable: 20 exact."
 
 
@@ -159,13 +167,14 @@ def test_a_rewrite_shows_what_was_applied_when_and_how_exactly(advice):
     rewrite = advice.rewrite()
     text = printed(print_rewrite, rewrite)
     words = squeezed(text)
-    assert rewrite.applied
-    for applied in rewrite.applied:
-        row = next(
-            line for line in text.splitlines() if re.match(rf" {applied.finding.code}\s+{applied.finding.layer} ", line)
-        )
-        parity = "retrain" if applied.difference is None else f"{applied.difference:.0e}"
-        assert row.split()[-2:] == [str(applied.round), "0" if applied.difference == 0 else parity]
+    rows = [line.split() for line in text.splitlines()[3:] if re.match(r" [A-Z]\d{3} ", line)]
+    assert [row[0] for row in rows] == list(dict.fromkeys(fix.finding.code for fix in rewrite.applied))
+    by_code = {row[0]: row for row in rows}
+    assert by_code["N101"][1:3] == ["conv1", "+1"]
+    assert by_code["N101"][-2:] == ["1", "0" if rewrite.parity == 0 else f"{rewrite.parity:.0e}"]
+    assert by_code["D201"][1] == "drop1"
+    assert by_code["D201"][-2:] == ["2", "retrain"]
+    assert "and 1 more" in text
     assert max(map(len, text.splitlines())) <= 80
     assert f"{len(rewrite.applied)} applied, {len(rewrite.skipped)} skipped" in words
     kept = sum(origin.origin == "kept" for origin in rewrite.weight_map.values())
@@ -178,6 +187,15 @@ def test_a_rewrite_shows_what_was_skipped_and_why(advice):
     assert rewrite.skipped
     assert all(skipped.reason in words for skipped in rewrite.skipped)
     assert "outputs after the exact fixes differ by" in words
+
+
+def test_every_refusal_of_a_rewrite_is_shown_and_equal_reasons_once(advice):
+    skipped = [Skipped(finding(f"layer_{i}"), f"no graph. By hand: {edit}") for i, edit in enumerate("abc")]
+    skipped += [Skipped(finding(f"other_{i}"), f"`other_{i}` was not selected") for i in range(5)]
+    text = printed(print_rewrite, dataclasses.replace(advice.rewrite("exact"), skipped=tuple(skipped)))
+    assert all(re.search(rf"X101\s+layer_{i}\s+no graph. By hand: {edit}", text) for i, edit in enumerate("abc"))
+    assert re.search(r"X101\s+other_0\s+`other_0` was not selected\s+and 4 more", text)
+    assert "8 skipped" in text
 
 
 def test_an_unverified_exact_fix_is_called_so(advice):
