@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from advisor import output_files as files
 from advisor.cli.options import (
     SAFETIES,
     BatchSize,
@@ -29,7 +30,6 @@ from advisor.cli.options import (
     advise_arguments,
 )
 from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explained, import_keras
-from advisor.report import files
 
 if TYPE_CHECKING:
     from advisor import Advice
@@ -169,7 +169,7 @@ def export(
     _check_exists(model)
     with busy("Exporting"):
         import_keras()
-        from advisor.advise import load_model
+        from advisor.advice import load_model
         from advisor.export import export_tflite
 
         report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)
@@ -217,20 +217,17 @@ def demo(
     if output is not None:
         files.checked_target(output, suffix=".tflite")
     import_keras()
-    from advisor.demo import DemoDataError, run_demo
+    from advisor.demo import run_demo
 
-    try:
-        run_demo(
-            data,
-            data_dir=None if data_dir is None else str(data_dir),
-            seeds=seeds,
-            epochs=epochs,
-            samples=samples,
-            output=None if output is None else str(output),
-            console=Console(),
-        )
-    except DemoDataError as error:
-        raise OSError(str(error)) from error
+    run_demo(
+        data,
+        data_dir=None if data_dir is None else str(data_dir),
+        seeds=seeds,
+        epochs=epochs,
+        samples=samples,
+        output=None if output is None else str(output),
+        console=Console(),
+    )
 
 
 def _advise(model: Path, arguments: Mapping[str, Any]) -> Advice:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +11,9 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
-CLEAN, FINDINGS, FAILURE = 0, 1, 2
+from advisor.native_log import native_log_held_back
 
-# Keras quotes the configuration of the whole model in what it says of one layer.
-_KERAS_CONFIGS = re.compile(r"config=\{.*?\}\. (?=Exception encountered)| Full object config: \{.*")
+CLEAN, FINDINGS, FAILURE = 0, 1, 2
 
 
 @contextmanager
@@ -35,7 +32,7 @@ def failures_explained() -> Iterator[None]:
 
 
 def _in_one_line(error: Exception) -> str:
-    return _KERAS_CONFIGS.sub("", " ".join(str(error).split()))
+    return " ".join(str(error).split())
 
 
 @contextmanager
@@ -53,12 +50,5 @@ def import_keras() -> None:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    try:
-        with tempfile.TemporaryFile() as log:
-            os.dup2(log.fileno(), 2)
-            import keras  # noqa: F401
-    finally:
-        os.dup2(terminal, 2)
-        os.close(terminal)
+    with native_log_held_back():
+        import keras  # noqa: F401

@@ -11,7 +11,7 @@ TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
 
 
-class DemoDataError(Exception):
+class DemoDataError(ValueError):
     """The data set cannot be had; the message says what to do about it."""
 
 
@@ -21,7 +21,8 @@ class ImageData:
 
     Attributes:
         name: What it is called.
-        train: Batched `tf.data.Dataset` of `(image, label)`: float32 `(batch, height, width, channels)` on 0 to 1, integers.
+        train: Batched `tf.data.Dataset` of `(image, label)`: images `(batch, height, width, channels)` as float32 from
+            0 to 1, labels `(batch,)` as integers.
         validation: The same, held out from training.
         test: The same, touched once.
         image_shape: `(height, width, channels)`.

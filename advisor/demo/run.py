@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from advisor.advise import Advice, advise
+from advisor.advice import Advice, advise
 from advisor.demo.data import ImageData, load_images
 from advisor.demo.model import handwritten_cnn
 from advisor.report import print_examination

@@ -10,10 +10,10 @@ from typing import Any
 import keras
 
 from advisor.export.errors import ExportError
-from advisor.export.native_log import native_log_held_back
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
 from advisor.graph import keras_internals
+from advisor.native_log import native_log_held_back
 
 SIGNATURE = "serve"
 

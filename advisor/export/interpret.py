@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from advisor.export.convert import SIGNATURE
-from advisor.export.native_log import native_log_held_back
+from advisor.native_log import native_log_held_back
 
 
 class LiteRTModel:

@@ -12,7 +12,6 @@ from advisor.export.errors import ExportError
 from advisor.export.interpret import LiteRTModel
 from advisor.export.latency import compare_latency
 from advisor.export.operators import flex_operators, operator_table
-from advisor.export.output_file import checked_path, complete_file
 from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
 from advisor.export.prepare import prepare
 from advisor.export.report import ExportReport
@@ -21,6 +20,7 @@ from advisor.export.signature import Signature, read_signature
 from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
 from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
+from advisor.output_files import checked_target, complete_file
 
 RANDOM_SAMPLES = 4
 
@@ -59,6 +59,7 @@ def export_tflite(
         Sizes, latencies, differences, operators and what was done.
 
     Raises:
+        OSError: If the file cannot be written where `path` says.
         ExportError: If an argument or the model does not fit, the model cannot be converted, or the result differs from
             Keras. Nothing is written then.
 
@@ -70,13 +71,13 @@ def export_tflite(
     >>> report.operators, report.preparation, report.max_relative_difference < 1e-5
     ({'FULLY_CONNECTED': 1}, ('removed 1 Dropout',), True)
     """
-    target = checked_path(path)
+    target = checked_target(path, suffix=".tflite")
     _check_arguments(quantize, representative_data, batch_size)
     _check_model(model)
     mixed = mixed_policies(model)
     given = None if verify_data is None else first_samples(model, verify_data)
     signature = read_signature(model, given, batch_size)
-    with complete_file(target) as stream:
+    with complete_file(target) as temporary:
         samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given)
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
@@ -86,7 +87,7 @@ def export_tflite(
         operators = operator_table(exported)
         flex = flex_operators(operators)
         figures = {} if flex else _measure(exported, plain, signature, samples, expected)
-        stream.write(exported)
+        temporary.write_bytes(exported)
     return ExportReport(
         path=target,
         batch_size=batch_size,

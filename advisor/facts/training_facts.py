@@ -41,10 +41,8 @@ class TrainingFacts:
 
     @property
     def is_planned(self) -> bool:
-        """Whether anything at all is known of a training run."""
-        return any(value is not None for value in (self.batch_size, self.steps_per_epoch, self.epochs)) or bool(
-            self.history
-        )
+        """Whether a run is planned, or done: its length or its history is known. A batch size alone says neither."""
+        return self.steps_per_epoch is not None or self.epochs is not None or bool(self.history)
 
 
 def training_facts(

@@ -16,7 +16,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
-from advisor.report.files import write_text
+from advisor.output_files import write_text
 from advisor.rules import Case, Confidence, Requirement, Rule, reference
 
 SECTIONS = ("What it does", "Why it matters", "Example", "Fix")

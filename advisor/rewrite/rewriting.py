@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,11 +76,27 @@ class Rewrite:
 
 
 def layer_lines(graph: ModelGraph) -> list[str]:
-    """One line per leaf: path, class and output shape."""
+    """One line per leaf: path, class, and the plain arguments that differ from their defaults."""
     return [
-        f"{node.path}: {type(node.operation).__name__} {' '.join(str(shape) for shape in node.output_shapes)}".rstrip()
+        f"{node.path}: {type(node.operation).__name__}({_arguments(node.operation) if node.is_layer else ''})"
         for node in graph.leaves()
     ]
+
+
+def _arguments(layer: Any) -> str:
+    defaults = {name: parameter.default for name, parameter in inspect.signature(type(layer)).parameters.items()}
+    return ", ".join(
+        f"{name}={value!r}"
+        for name, value in layer.get_config().items()
+        if isinstance(value, (bool, int, float, str, tuple, list))
+        and name in defaults
+        and value != defaults[name]
+        and (name, value) not in _SAID_DIFFERENTLY
+    )
+
+
+# What a configuration says where the argument was left at its default.
+_SAID_DIFFERENTLY = (("activation", "linear"), ("data_format", "channels_last"))
 
 
 def rewrite(

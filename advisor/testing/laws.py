@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from advisor.advise import Advice, advise
+from advisor.advice import Advice, advise
 from advisor.facts import Kind, kind_of
 from advisor.graph import ConfigureLoss, ModelGraph, Remove, read_graph
 from advisor.graph.keras_internals import (
@@ -30,7 +30,7 @@ class LawBrokenError(AssertionError):
     """A law does not hold; the message says which one, and where."""
 
 
-def check_laws(model: keras.Model, *, safety: str | Iterable[str] | None = None, **arguments: Any) -> Rewrite:
+def check_laws(model: keras.Model, *, safety: str | Sequence[str] | None = None, **arguments: Any) -> Rewrite:
     """Advise on a model, apply the advice, and check what must hold whatever the model is.
 
     1. The model given is as it was: weights, graph, compile state, trainable flags.

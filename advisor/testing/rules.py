@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from advisor.advise import Advice, advise
+from advisor.advice import Advice, advise
 from advisor.rules import Case, Rule, all_rules
 from advisor.testing.laws import check_laws, randomize_weights, structure
 

@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from advisor.export.native_log import native_log_held_back
+from advisor.native_log import native_log_held_back
 
 
 def test_native_output_is_held_back_and_python_output_is_not(capfd):

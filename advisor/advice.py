@@ -346,4 +346,9 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     try:
         return keras.saving.load_model(file, safe_mode=True)
     except Exception as error:
-        raise ValueError(f"{str(file)!r} could not be loaded as a Keras model: {error}") from error
+        raise ValueError(f"{str(file)!r} could not be loaded as a Keras model: {_innermost_reason(error)}") from error
+
+
+def _innermost_reason(error: Exception) -> str:
+    """What went wrong, without the configuration of the whole model that Keras quotes around it."""
+    return str(error).rpartition("Exception encountered: ")[2].partition("Full object config")[0].strip()
