@@ -124,7 +124,7 @@ def _compare(images: ImageData, epochs: int, seed: int, advance: _Advance) -> tu
     advance.start(f"seed {seed}, as written")
     written = advice.model
     # The model is the demo's own, so that training it in place harms nobody.
-    written.fit(images.train, epochs=epochs, verbose=0, callbacks=[advance.callback()])
+    written.fit(images.train, epochs=epochs, shuffle=False, verbose=0, callbacks=[advance.callback()])
     keras.utils.set_random_seed(seed)
     advance.start(f"seed {seed}, as advised")
     advice.plan.compile(advised)

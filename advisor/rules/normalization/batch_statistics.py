@@ -11,6 +11,9 @@ from advisor.facts import Facts, LayerFacts, Measurement
 # count for 32 values here, and 3 points behind at 4.
 MINIMUM_EFFECTIVE_SAMPLES = 32
 
+# A batch of 32 vectors is worth 32 values, give or take the error of the measurement: a measured 31 is no verdict.
+CLEARLY_BELOW = 0.75
+
 # The averages follow when what lies before the last hundredth of the run keeps at most this weight in them. Measured:
 # docs/adr/0003-moving-average-lag.md.
 RECENT_SHARE = 0.01
@@ -30,6 +33,13 @@ def is_noisy(facts: Facts, layer: LayerFacts) -> bool:
         return False
     samples = facts.effective_samples(layer)
     return samples is not None and samples < MINIMUM_EFFECTIVE_SAMPLES
+
+
+def is_measured_noisy(measured: Measurement, condemned_by_count: bool) -> bool:
+    """Whether a measurement calls batch statistics too noisy; close to the limit, the count has the last word."""
+    if condemned_by_count:
+        return measured.value < MINIMUM_EFFECTIVE_SAMPLES
+    return measured.value < CLEARLY_BELOW * MINIMUM_EFFECTIVE_SAMPLES
 
 
 def has_no_variance(facts: Facts, layer: LayerFacts) -> bool:

@@ -14,6 +14,7 @@ from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
     batch_dispersion,
     has_no_variance,
+    is_measured_noisy,
     is_noisy,
 )
 from advisor.rules.normalization.choice import batch_independent_norm
@@ -67,7 +68,8 @@ class NoisyBatchStatistics(Rule):
     What it does:
         Counts how many independent values the mean and variance of one channel rest on: samples per replica, times the
         positions of its map, of which at most 4 count since neighbours say nearly the same. Fewer than 32 are too few.
-        Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch.
+        Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch; a
+        measurement that contradicts the count is reported, without a fix.
         Frozen layers and calls with `training=False` use no batch statistics.
 
     Why it matters:
@@ -148,8 +150,23 @@ class NoisyBatchStatistics(Rule):
             if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
                 continue
             measured = batch_dispersion(facts, norm)
-            if is_noisy(facts, norm) if measured is None else measured.value < MINIMUM_EFFECTIVE_SAMPLES:
+            condemned_by_count = is_noisy(facts, norm)
+            if condemned_by_count if measured is None else is_measured_noisy(measured, condemned_by_count):
                 yield self._noisy(facts, norm, measured)
+            elif condemned_by_count and measured is not None:
+                yield self._contradicted(facts, norm, measured)
+
+    def _contradicted(self, facts: Facts, norm: LayerFacts, measured: Measurement) -> Finding:
+        return self.finding(
+            norm,
+            message=(
+                f"batches of {facts.training.replica_batch} are too small for `{norm.path}` by rule of thumb, but on "
+                f"this data they are worth {measured.value:.0f} independent values per channel: it may stay"
+            ),
+            why="Measured before training this is an upper bound; the statistics get noisier as channels specialize.",
+            measurements=(measured,),
+            severity=Severity.INFO,
+        )
 
     def _noisy(self, facts: Facts, norm: LayerFacts, measured: Measurement | None) -> Finding:
         choice = None if reads_data(facts, norm) else batch_independent_norm(facts, norm)
