@@ -150,14 +150,9 @@ def _array_facts(arrays: Sequence[np.ndarray]) -> ArrayFacts:
         nan = float("nan")
         return ArrayFacts(shape, str(arrays[0].dtype), nan, nan, nan, nan)
     values = np.concatenate([array.ravel() for array in arrays])
-    return ArrayFacts(
-        shape=shape,
-        dtype=str(values.dtype),
-        minimum=float(values.min()),
-        maximum=float(values.max()),
-        mean=float(values.mean(dtype="float64")),
-        deviation=float(values.std(dtype="float64")),
-    )
+    with np.errstate(over="ignore"):
+        mean, deviation = float(values.mean(dtype="float64")), float(values.std(dtype="float64"))
+    return ArrayFacts(shape, str(values.dtype), float(values.min()), float(values.max()), mean, deviation)
 
 
 def _classes(graph: ModelGraph, heads: Sequence[Head], labels: Sequence[np.ndarray], *, complete: bool) -> int | None:

@@ -58,11 +58,8 @@ def _by_sequential(config, number):
 def _by_functional(config, number):
     layers = {layer["name"]: layer for layer in config["layers"]}
     numbers = {}
-    # Keras counts the calls of a functional model from 1, those of any other layer from 0.
-    first_call = {name: int("input_layers" in layer["config"]) for name, layer in layers.items()}
 
     def call_number(name, index):
-        index -= first_call[name]
         if (name, index) not in numbers:
             calls = layers[name]["inbound_nodes"]
             reads, masks = _reads(calls[index]) if calls else ([], [])
@@ -75,9 +72,13 @@ def _by_functional(config, number):
 
     for name, layer in layers.items():
         for index in range(max(1, len(layer["inbound_nodes"]))):
-            call_number(name, index + first_call[name])
+            call_number(name, index)
+    # Keras counts the calls of a functional model from 1 here, and from 0 where a call names what it reads.
+    first = {name: int("input_layers" in layer["config"]) for name, layer in layers.items()}
     inputs = [call_number(name, node) for name, node, _ in _histories(config["input_layers"])]
-    outputs = [(call_number(name, node), output) for name, node, output in _histories(config["output_layers"])]
+    outputs = [
+        (call_number(name, node - first[name]), output) for name, node, output in _histories(config["output_layers"])
+    ]
     nested = {name: _by_config(layer["config"], number) for name, layer in layers.items() if _is_model(layer)}
     return sorted(numbers.values()), inputs, outputs, nested
 
