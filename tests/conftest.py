@@ -17,5 +17,6 @@ settings.load_profile("project")
 @pytest.fixture(autouse=True)
 def fresh_keras_state():
     """Every test starts with the same seeds and layer names, whatever ran before it."""
-    keras.utils.clear_session()
+    # Collecting garbage would cost more than most tests.
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)

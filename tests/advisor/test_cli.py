@@ -28,11 +28,6 @@ def flawed_model() -> keras.Model:
     return keras.Sequential([keras.Input((8, 8, 1)), *stack, *head], name="flawed")
 
 
-@pytest.fixture(autouse=True)
-def fresh_keras_state():
-    """Every command reads its model from a file, so there is no state to clear."""
-
-
 @pytest.fixture(scope="module")
 def flawed(tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "flawed.keras"

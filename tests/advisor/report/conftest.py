@@ -27,11 +27,6 @@ def small_cnn() -> keras.Model:
     return model
 
 
-@pytest.fixture(autouse=True)
-def fresh_keras_state():
-    """Reports make no models, so there is no state to clear, which takes longer than most of their tests."""
-
-
 @pytest.fixture(scope="session")
 def advice():
     # Samples that differ in brightness alone, so that batches differ from each other and N102 has something to measure.
