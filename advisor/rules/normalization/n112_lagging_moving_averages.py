@@ -41,8 +41,9 @@ class LaggingMovingAverages(Rule):
     Why it matters:
         At inference the layer normalizes by its moving averages. While the weights still move, these describe weights
         that are gone, and validation is worse than the model could be: with Keras's default of 0.99, a small network on
-        Fashion-MNIST loses 33 points of accuracy after 500 steps and 4 after 8,000, and with the momentum of this rule
-        1. Where the learning rate falls to zero, the averages catch up in any case; a smaller momentum does no harm.
+        Fashion-MNIST loses 33 points of accuracy after 500 steps and 5 after 8,000; with the momentum of this rule, 1
+        and 2. Where the learning rate falls to zero the averages catch up in any case, and a smaller momentum does no
+        harm.
 
     Example:
         ```python
