@@ -2,8 +2,8 @@
 
     python -m benchmarks.small_batches [--seeds 3] [--epochs 5] [--output benchmarks/results/small_batches.json]
 
-The network of `examples/01_advise_a_small_cnn.py` with batch normalization (momentum 0.9), group normalization (8 groups)
-and batch renormalization; test accuracy per seed, and the effective samples per channel that N102 measures.
+The network of `examples/01_advise_a_small_cnn.py` with batch normalization (momentum 0.9), group normalization
+(8 groups) or batch renormalization; test accuracy per seed, and the effective samples per channel that N102 measures.
 """
 
 from __future__ import annotations

@@ -82,16 +82,16 @@ class LayerFacts:
 
     @property
     def channel_axis(self) -> int:
-        """Axis of the output that holds the channels, counted from the front."""
+        """Axis of the output that holds the channels, counted from the front; 0 where the output is not known."""
         rank = len(self.output_shape)
+        # Inside `TimeDistributed` the layer sees one axis less.
+        hidden_axes = 1 if self.wrapper is keras.layers.TimeDistributed else 0
         axis = getattr(self._layer, "axis", None)
         if self.kind is Kind.NORM and isinstance(axis, int):
-            # Inside `TimeDistributed` the layer sees one axis less.
-            shift = 1 if axis >= 0 and self.wrapper is keras.layers.TimeDistributed else 0
-            return (axis + shift) % rank
+            return (axis + hidden_axes if axis >= 0 else axis) % max(rank, 1)
         if getattr(self._layer, "data_format", None) == "channels_first" and rank > 2:
-            return 1
-        return rank - 1
+            return 1 + hidden_axes
+        return max(rank - 1, 0)
 
     @property
     def channels(self) -> int | None:
@@ -102,7 +102,7 @@ class LayerFacts:
     def positions(self) -> int | None:
         """Values of one sample that share a channel: height × width, or time; 1 for dense features, None if unknown."""
         sizes = [size for axis, size in enumerate(self.output_shape) if axis not in (0, self.channel_axis)]
-        return None if None in sizes else math.prod(sizes)  # type: ignore[arg-type]
+        return math.prod(size for size in sizes if size) if self.output_shape and None not in sizes else None
 
     @property
     def trainable(self) -> bool:
@@ -110,12 +110,19 @@ class LayerFacts:
         return bool(self._layer.trainable) if isinstance(self._layer, keras.Layer) else False
 
     @property
-    def statistics_moved(self) -> bool:
-        """Whether a batch normalization's moving averages have left their initial values (mean 0, variance 1)."""
-        if not (self.is_batch_norm and self._layer.built):
-            return False
-        mean, variance = np.asarray(self._layer.moving_mean), np.asarray(self._layer.moving_variance)
-        return bool(np.any(mean != 0) or np.any(variance != 1))
+    def moved(self) -> str | None:
+        """Name of a variable that has left the constant it starts from, as training makes it; None where none has.
+
+        Biases, scales, shifts and moving averages start from 0 or 1; kernels are random and tell nothing.
+        """
+        for name in ("moving_mean", "moving_variance", "bias", "beta", "gamma"):
+            variable = getattr(self._layer, name, None)
+            start = _CONSTANTS.get(type(getattr(self._layer, f"{name}_initializer", None)))
+            if not isinstance(variable, keras.Variable) or start is None:
+                continue
+            if np.any(keras.ops.convert_to_numpy(variable.value) != start):
+                return name
+        return None
 
     @property
     def unbound_regularizers(self) -> Mapping[str, Any]:
@@ -137,6 +144,9 @@ class LayerFacts:
             return False
         bound = any(getattr(variable, "regularizer", None) is not None for variable in self._layer.weights)
         return bound or getattr(self._layer, "activity_regularizer", None) is not None
+
+
+_CONSTANTS = {keras.initializers.Zeros: 0.0, keras.initializers.Ones: 1.0}
 
 
 def layer_facts(node: Node) -> LayerFacts:

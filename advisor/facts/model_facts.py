@@ -230,6 +230,7 @@ def _trained_because(
     if iterations is not None and int(iterations) > 0:
         return f"its optimizer has taken {int(iterations)} steps"
     for path, facts in layers.items():
-        if facts.statistics_moved:
-            return f"the moving averages of `{path}` have left their initial values"
+        moved = facts.moved
+        if moved is not None:
+            return f"the {moved} of `{path}` has left its initial value"
     return None

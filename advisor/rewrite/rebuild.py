@@ -140,7 +140,8 @@ class _Builder:
         old = scope.model
         layers = [clone_input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
         for node in nodes:
-            if node.is_input:
+            # Besides the layers there are the operations by which Keras computes masks; it does so again by itself.
+            if node.is_input or not node.is_layer:
                 continue
             layers += self._insertions(self._before[node.path], node, names)
             if node.path not in self._removed:

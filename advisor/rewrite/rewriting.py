@@ -217,6 +217,9 @@ class _Rewriting:
             rebuilt = rebuild(graph, merged_edits(findings))
         except RewriteError as error:
             return None, None, str(error)
+        except Exception as error:
+            # A rule's computation of weights may fail on a layer it has never seen; the other fixes must not suffer.
+            return None, None, f"its fix failed: {type(error).__name__}: {error}"
         if not verify or self._sample is None:
             return rebuilt, None, None
         if self._inputs is None:

@@ -114,6 +114,29 @@ def functional_models(draw):
     return build
 
 
+@st.composite
+def sequence_models(draw):
+    """Functions that build recurrent stacks over token embeddings, padding masked or not."""
+    stack = [partial(layers.Embedding, 11, 4, mask_zero=draw(st.booleans()))]
+    for _ in range(draw(st.integers(0, 2))):
+        stack += draw(st.sampled_from(_SEQUENCE_BLOCKS))
+    stack += [partial(layers.LSTM, 4), *draw(head())]
+    loss, optimizer = draw(LOSSES), draw(OPTIMIZERS)
+
+    def build():
+        model = keras.Sequential([keras.Input((7,), dtype="int32"), *(make() for make in stack)])
+        return _compiled(model, loss, optimizer)
+
+    return build
+
+
+_SEQUENCE_BLOCKS = [
+    [partial(layers.GRU, 4, return_sequences=True), layers.BatchNormalization],
+    [lambda: layers.Bidirectional(layers.LSTM(3, return_sequences=True)), partial(layers.Dropout, 0.2)],
+    [lambda: layers.TimeDistributed(layers.Dense(4)), lambda: layers.TimeDistributed(layers.BatchNormalization())],
+    [layers.LayerNormalization, layers.BatchNormalization],
+]
+
 _POOL = [layers.GlobalAveragePooling2D]
 
 

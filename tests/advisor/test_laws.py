@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from advisor import advise
 from advisor.rules import Finding, Requirement, Rule, Severity, registry
 from advisor.testing import LawBrokenError, check_laws, randomize_weights
-from tests.advisor.random_models import functional_models, sequential_models
+from tests.advisor.random_models import functional_models, sequence_models, sequential_models
 
 RUNS = st.fixed_dictionaries(
     {
@@ -33,9 +33,19 @@ def test_laws_hold_on_random_functional_models(build, run):
     check_laws(randomize_weights(build()), trained=False, **run)
 
 
+@settings(max_examples=10)
+@given(build=sequence_models(), run=RUNS)
+def test_laws_hold_on_random_sequence_models(build, run):
+    check_laws(randomize_weights(build()), trained=False, **run)
+
+
 @pytest.mark.slow
 @settings(max_examples=150)
-@given(build=st.one_of(sequential_models(), functional_models()), run=RUNS, safety=st.sampled_from([None, "exact"]))
+@given(
+    build=st.one_of(sequential_models(), functional_models(), sequence_models()),
+    run=RUNS,
+    safety=st.sampled_from([None, "exact"]),
+)
 def test_laws_hold_on_many_random_models(build, run, safety):
     check_laws(randomize_weights(build()), trained=False, safety=safety, **run)
 

@@ -66,7 +66,7 @@ class NoEarlyStopping(Rule):
     )
     INVALID = (
         Case("many epochs planned", _model, {"batch_size": 8, "epochs": 50}),
-        Case("epochs not known", _model, {"batch_size": 8}),
+        Case("epochs not known", _model, {"batch_size": 8, "steps_per_epoch": 100}),
         Case("best epoch well before the end", _model, _history([0.9, 0.6, 0.5, 0.7, 0.8, 0.9])),
         Case("best epoch at the end", _model, _history([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])),
     )

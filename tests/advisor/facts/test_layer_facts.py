@@ -109,12 +109,44 @@ def test_masks_that_reach_a_call():
 def test_moved_statistics_show_a_trained_normalization():
     norm = layers.BatchNormalization()
     facts = one(norm)
-    assert not facts.statistics_moved
+    assert facts.moved is None
     norm.moving_mean.assign(np.full(3, 0.1))
-    assert facts.statistics_moved
-    assert not one(layers.Dense(2)).statistics_moved
+    assert facts.moved == "moving_mean"
     assert one(norm.__class__()).is_batch_norm
     assert not one(layers.LayerNormalization()).is_batch_norm
+
+
+def test_moved_biases_and_scales_show_a_trained_layer():
+    dense = layers.Dense(2)
+    facts = one(dense)
+    assert facts.moved is None
+    dense.bias.assign([0.0, 0.1])
+    assert facts.moved == "bias"
+    chosen = layers.Dense(2, bias_initializer=keras.initializers.Constant(-2.0))
+    assert one(chosen).moved is None
+    norm = layers.LayerNormalization()
+    facts = one(norm)
+    norm.gamma.assign(norm.gamma * 2)
+    assert facts.moved == "gamma"
+
+
+def test_channels_first_inside_time_distributed():
+    wrapped = layers.TimeDistributed(layers.BatchNormalization(axis=1), name="norm")
+    facts = gather_facts(read_graph(keras.Sequential([keras.Input((5, 3, 8, 8)), wrapped])))["norm"]
+    assert (facts.channel_axis, facts.channels, facts.positions) == (2, 3, 5 * 64)
+
+
+def test_what_an_opaque_layer_holds_has_no_known_shape():
+    class Hiding(layers.Layer):
+        def __init__(self):
+            super().__init__(name="hiding")
+            self.norm = layers.BatchNormalization(name="norm")
+
+        def call(self, x):
+            return self.norm(x)
+
+    facts = gather_facts(read_graph(keras.Sequential([keras.Input((4,)), Hiding()])))["hiding/norm"]
+    assert (facts.channel_axis, facts.channels, facts.positions) == (0, None, None)
 
 
 def test_regularizers_set_too_late_are_unbound():

@@ -33,6 +33,12 @@ def masked_recurrent():
     return keras.Model(tokens, layers.Dense(2)(layers.GRU(3)(x)))
 
 
+def masked_sequential():
+    return keras.Sequential(
+        [keras.Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True), layers.LSTM(3), layers.Dense(2)]
+    )
+
+
 def states():
     sequence = keras.Input((7, 3), name="sequence")
     whole, hidden, cell = layers.LSTM(4, return_sequences=True, return_state=True, name="encoder")(sequence)
@@ -113,8 +119,8 @@ def hidden_layers():
 
 
 MODELS = [
-    nested, siamese, masked_recurrent, states, attention, operations, lambda_layer, own_functions, preprocessing,
-    half_precision, hidden_layers,
+    nested, siamese, masked_recurrent, masked_sequential, states, attention, operations, lambda_layer,
+    own_functions, preprocessing, half_precision, hidden_layers,
 ]  # fmt: skip
 
 
