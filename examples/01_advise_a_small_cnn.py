@@ -1,8 +1,8 @@
 """Advise on a model of your own, train what comes out, and ship it.
 
-A small CNN for scikit-learn's handwritten digits, trained at batch size 4 as on a device with little memory. The rule of
-thumb says that batch normalization fails there. Given data, the advice measures instead: on these images the statistics
-of four are good enough and stay, while the moving averages would lag behind the weights, and are mended.
+A small CNN for scikit-learn's handwritten digits, trained at batch size 4 as on a device with little memory. The rule
+of thumb says that batch normalization fails there. Given data, the advice measures instead: on these images the
+statistics of four are good enough and stay, while the moving averages would lag behind the weights, and are mended.
 
     python examples/01_advise_a_small_cnn.py [--epochs 6] [--output digits.tflite]
 """
@@ -73,7 +73,8 @@ def main() -> None:
     )
     model.fit(x, y, epochs=arguments.epochs, batch_size=BATCH_SIZE, verbose=2)
     for name, candidate in (("as written", model), ("as advised", advised)):
-        print(f"{name}: {candidate.evaluate(x_test, y_test, verbose=0, return_dict=True)['accuracy']:.2%} of the test digits")
+        accuracy = candidate.evaluate(x_test, y_test, verbose=0, return_dict=True)["accuracy"]
+        print(f"{name}: {accuracy:.2%} of the test digits")
 
     print(advise(advised, target="mobile").export(arguments.output, verify_data=x_test[:32]))
 
