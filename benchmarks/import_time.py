@@ -19,10 +19,6 @@ STATEMENTS = {
     "advisor": "from advisor import advise",
     "keras_normpack": "import keras_normpack",
 }
-    "keras": "import keras",
-    "advisor": "from advisor import advise",
-    "keras_normpack": "import keras_normpack",
-}
 GOAL = 1.1
 
 
