@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,10 +14,10 @@ from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
 from advisor.facts.probes import make_probes
 from advisor.facts.read_data import read_data
 from advisor.graph import read_graph
-from advisor.graph.keras_internals import is_built
 from advisor.graph.sampling import sample_inputs
+from advisor.loading import ready_model
+from advisor.progress import working
 from advisor.rewrite import Rewrite, rewrite
-from advisor.rewrite.building import built_copy
 from advisor.rules import Finding, Rule, as_codes, select_rules
 from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
 from advisor.training import TrainingPlan, make_plan
@@ -71,7 +69,7 @@ def advise(
         select: Codes or prefixes of the rules to run; all when None.
         ignore: Codes or prefixes of the rules to leave out.
         seed: Seed of everything drawn at random.
-        verbose: 0 silent, 1 with progress, `"auto"` with progress on a terminal.
+        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
         The advice.
@@ -114,11 +112,13 @@ def advise(
     }
     # Checked before the model and the data are touched, and again below with what the data adds.
     training_facts(**planned, history=history, data_batch_size=None, samples=None)
-    model = _ready(model, data)
-    graph = read_graph(model)
-    seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
-    if validation_data is not None:
-        read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+    with working("Reading the model", verbose):
+        model = ready_model(model, data)
+        graph = read_graph(model)
+    with working("Looking at the data", verbose):
+        seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
+        if validation_data is not None:
+            read_data(validation_data, graph, batch_size=batch_size, seed=seed)
     training = training_facts(
         **planned,
         history=history,
@@ -130,7 +130,8 @@ def advise(
         known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
         seed=seed,
     )
-    return Advice(model=model, examination=look(model), _look=look)
+    with working("Examining the model", verbose):
+        return Advice(model=model, examination=look(model), _look=look)
 
 
 @dataclass(frozen=True)
@@ -312,43 +313,3 @@ def _permission(
         return None
 
     return allowed
-
-
-def _ready(model: Any, data: Any) -> Any:
-    """The model, loaded and built."""
-    if isinstance(model, (str, os.PathLike)):
-        model = load_model(model)
-    if not isinstance(model, keras.Model):
-        raise TypeError(
-            f"`model` must be a keras.Model or the path of a `.keras` file. Received: {type(model).__name__}"
-        )
-    return model if is_built(model) else built_copy(model, data)
-
-
-def load_model(path: str | os.PathLike[str]) -> Any:
-    """Load a `.keras` file, with `safe_mode=True`.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The model.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no Keras model, or needs code that is not imported.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no file {str(file)!r}; `model` must be a keras.Model or a `.keras` file")
-    if not zipfile.is_zipfile(file):
-        raise ValueError(f"{str(file)!r} is no `.keras` model file; save one with `model.save('name.keras')`")
-    try:
-        return keras.saving.load_model(file, safe_mode=True)
-    except Exception as error:
-        raise ValueError(f"{str(file)!r} could not be loaded as a Keras model: {_innermost_reason(error)}") from error
-
-
-def _innermost_reason(error: Exception) -> str:
-    """What went wrong, without the configuration of the whole model that Keras quotes around it."""
-    return str(error).rpartition("Exception encountered: ")[2].partition("Full object config")[0].strip()

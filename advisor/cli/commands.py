@@ -169,7 +169,7 @@ def export(
     _check_exists(model)
     with busy("Exporting"):
         import_keras()
-        from advisor.advice import load_model
+        from advisor.loading import load_model
         from advisor.export import export_tflite
 
         report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)

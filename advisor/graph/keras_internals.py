@@ -136,9 +136,9 @@ def bare_copy(operation: Any) -> Any:
 
 
 def is_built(model: Any) -> bool:
-    """Whether the model's layers, inner ones included, have their weights."""
-    layers = model._flatten_layers(include_self=True, recursive=True)
-    return all(layer.built for layer in layers if not isinstance(layer, keras.layers.InputLayer))
+    """Whether the model has its weights."""
+    # Not asked of its layers: those a model never calls stay unbuilt for good, as the lookup inside a text layer does.
+    return functional_form(model) is not None or bool(model.built)
 
 
 def own_variables(layer: Any) -> list[Any]:

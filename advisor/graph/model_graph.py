@@ -216,7 +216,8 @@ class ModelGraph:
         if node.is_input and node.scope:
             scope = self.scopes[node.scope]
             position = scope.inputs.index(node.path)
-            outer = (call.sources[position] for call in self._scope_calls(node.scope))
+            # A model that an opaque layer holds reads what Python code gives it: no source is known.
+            outer = (call.sources[position] for call in self._scope_calls(node.scope) if call.call is not None)
             return _unique(leaf for origin in outer for leaf in self._resolve(origin))
         return (source,)
 

@@ -50,7 +50,10 @@ def clone_layer(layer: Any, changes: Mapping[str, Any] | None = None) -> Any:
 
 def clone_input(layer: Any) -> Any:
     """A new `InputLayer` like the given one."""
-    return type(layer).from_config(layer.get_config())
+    copy = type(layer).from_config(layer.get_config())
+    # Neither is in its configuration; what is put in behind an input computes in its precision.
+    copy.dtype_policy, copy.trainable = layer.dtype_policy, layer.trainable
+    return copy
 
 
 def custom_objects(operations: Iterable[Any]) -> dict[str, type]:

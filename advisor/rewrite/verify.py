@@ -30,9 +30,7 @@ def relative_difference(first: Any, second: Any, inputs: Any) -> float:
     Returns:
         The difference; infinite when shapes or structures differ or only one of them gives finite values.
     """
-    # One batch at a time and untraced: tracing costs more than the comparison.
-    expected = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(first(inputs, training=False))]
-    actual = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(second(inputs, training=False))]
+    expected, actual = _outputs(first, inputs), _outputs(second, inputs)
     if [y.shape for y in expected] != [y.shape for y in actual]:
         return float("inf")
     return max((_difference(a, b) for a, b in zip(expected, actual, strict=True)), default=0.0)
@@ -44,6 +42,13 @@ def tolerance(model: Any) -> float:
     widest = max((_HALF_PRECISION_EPS.get(str(dtype), 0.0) for dtype in used), default=0.0)
     # Half precision rounds after every layer in both models alike; a few units remain.
     return max(TOLERANCE, 8 * widest)
+
+
+def _outputs(model: Any, inputs: Any) -> list[np.ndarray]:
+    # Random seeds and recurrent states move on when a model runs; in the scope they move for this run only, so that
+    # neither model is changed and both start from the same ones. Untraced: tracing costs more than the comparison.
+    with keras.StatelessScope():
+        return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(inputs, training=False))]
 
 
 def _difference(expected: np.ndarray, actual: np.ndarray) -> float:
