@@ -25,7 +25,9 @@ APPLICATIONS = sorted(
 
 def build(name):
     side = FIXED.get(name) or SMALLEST.get(name, 32)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(side, side, 3), classes=10)
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(side, side, 3), classes=10, classifier_activation=None
+    )
     return randomize_weights(model)
 
 
