@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from advisor.demo.errors import DemoDataError
+from advisor.demo.tfds_images import Split, tfds_images
+
 TEST_SHARE = 0.2
 VALIDATION_SHARE = 0.1
-
-
-class DemoDataError(ValueError):
-    """The data set cannot be had; the message says what to do about it."""
+FEWEST_SAMPLES = 2
+"""One image to train on and one to validate on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,7 @@ def load_images(
             classification set of TensorFlow Datasets.
         batch_size: Images per batch, at least 1.
         data_dir: Folder where TensorFlow Datasets keeps its data; its own default when None.
-        samples: Use at most so many images for training and validation; all when None.
+        samples: Use at most so many images for training and validation, at least 2; all when None.
         seed: Seed of the split and of the shuffling.
 
     Returns:
@@ -63,16 +64,19 @@ def load_images(
     Raises:
         DemoDataError: If there is no such data set, it is not on this machine and cannot be downloaded, or it is no
             image classification set.
+        ValueError: If `samples` is below 2.
 
     Example:
     >>> load_images("digits").image_shape
     (8, 8, 1)
     """
+    if samples is not None and samples < FEWEST_SAMPLES:
+        raise ValueError(f"`samples` must be at least {FEWEST_SAMPLES}. Received: samples={samples}")
     kind, _, name = source.partition(":")
-    if kind == "digits" and not name:
-        images, labels, test_images, test_labels = _digits(seed)
+    if source == "digits":
+        (images, labels), (test_images, test_labels), classes = _digits()
     elif kind == "tfds" and name:
-        images, labels, test_images, test_labels = _tfds(name, data_dir)
+        (images, labels), (test_images, test_labels), classes = tfds_images(name, data_dir, samples)
     else:
         raise DemoDataError(
             f"`data` must be 'digits' or 'tfds:NAME', such as 'tfds:fashion_mnist'. Received: {source!r}"
@@ -86,12 +90,12 @@ def load_images(
         validation=_pipeline(images[:held_out], labels[:held_out], batch_size),
         test=_pipeline(test_images, test_labels, batch_size),
         image_shape=images.shape[1:],
-        classes=int(labels.max()) + 1,
+        classes=classes,
         sizes=(len(images) - held_out, held_out, len(test_images)),
     )
 
 
-def _digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _digits() -> tuple[Split, Split, int]:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -101,35 +105,7 @@ def _digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     train, test, train_labels, test_labels = train_test_split(
         images, digits.target, test_size=TEST_SHARE, random_state=0, stratify=digits.target
     )
-    return train, train_labels, test, test_labels
-
-
-def _tfds(name: str, data_dir: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:
-        raise DemoDataError(
-            f"TensorFlow Datasets cannot open {name!r}: {str(error).splitlines()[0]} Its catalogue: "
-            "https://www.tensorflow.org/datasets/catalog/overview#image_classification"
-        ) from error
-    if builder.info.supervised_keys is None or not isinstance(builder.info.features.get("image"), tfds.features.Image):
-        raise DemoDataError(f"{name!r} is no image classification set: it has the features {builder.info.features}")
-    try:
-        builder.download_and_prepare()
-        splits = builder.as_dataset(split=["train", "test"], as_supervised=True, batch_size=-1)
-    except Exception as error:
-        raise DemoDataError(
-            f"{name!r} is not under {builder.data_path.parent.parent} and could not be downloaded: "
-            f"{type(error).__name__}. Connect to the internet once, or name the folder where it lies with --data-dir"
-        ) from error
-    (images, labels), (test_images, test_labels) = (tfds.as_numpy(split) for split in splits)
-    return _unit(images), labels, _unit(test_images), test_labels
-
-
-def _unit(images: np.ndarray) -> np.ndarray:
-    return images.astype("float32") / 255.0
+    return (train, train_labels), (test, test_labels), len(digits.target_names)
 
 
 def _pipeline(images: np.ndarray, labels: np.ndarray, batch_size: int, shuffle_seed: int | None = None) -> Any:
