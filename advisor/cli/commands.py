@@ -169,8 +169,8 @@ def export(
     _check_exists(model)
     with busy("Exporting"):
         import_keras()
-        from advisor.loading import load_model
         from advisor.export import export_tflite
+        from advisor.loading import load_model
 
         report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)
     if report_format is Format.JSON:
@@ -208,7 +208,7 @@ def demo(
     data_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of TensorFlow Datasets.")] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="How many times to train both models.")] = 3,
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Epochs of training.")] = None,
-    samples: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most images to train on.")] = None,
+    samples: Annotated[int | None, typer.Option(min=2, metavar="N", help="Most images to train on.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="OUT.tflite", help="Where to write the TFLite model.")
     ] = None,

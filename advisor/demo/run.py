@@ -75,7 +75,7 @@ def run_demo(
         data_dir: Folder of TensorFlow Datasets.
         seeds: How many times to train both, at least 1.
         epochs: Epochs of training; 12 for the digits, 8 otherwise.
-        samples: Most images to train on; all digits, 4,000 of a TFDS set by default.
+        samples: Most images to train on, at least 2; all digits, 4,000 of a TFDS set by default.
         output: Where to write the TFLite model; a temporary file when None.
         console: Where to print.
 
@@ -84,13 +84,13 @@ def run_demo(
 
     Raises:
         DemoDataError: If the data cannot be had.
-        ValueError: If `seeds`, `epochs` or `samples` is below 1.
+        ValueError: If `seeds` or `epochs` is below 1, or `samples` below 2.
     """
     is_digits = data == "digits"
     epochs = epochs if epochs is not None else (DIGITS_EPOCHS if is_digits else TFDS_EPOCHS)
     samples = samples if samples is not None or is_digits else TFDS_SAMPLES
-    for name, value in (("seeds", seeds), ("epochs", epochs), ("samples", samples)):
-        if value is not None and value < 1:
+    for name, value in (("seeds", seeds), ("epochs", epochs)):
+        if value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
     console = console or Console()
     images = load_images(data, batch_size=BATCH_SIZE, data_dir=data_dir, samples=samples)
@@ -104,7 +104,9 @@ def run_demo(
     comparison = Comparison(tuple(run[0] for run in runs), tuple(run[1] for run in runs))
     _print_comparison(comparison, console)
     report = _export(runs[-1][2], images, output)
-    console.print(str(report), highlight=False)
+    where = "not kept; --output OUT.tflite keeps it" if output is None else str(output)
+    console.print(f"[bold]TFLite model, as advised[/bold] ({where})", highlight=False)
+    console.print(report.figures(), highlight=False, soft_wrap=True)
     return DemoResult(images, advice, comparison, report)
 
 

@@ -65,6 +65,10 @@ class ExportReport:
         }
 
     def __str__(self) -> str:
+        """The path, then the figures."""
+        return f"{self.path}\n{self.figures()}"
+
+    def figures(self) -> str:
         """A table of the figures beside the plain conversion's, then the operators and notes."""
         rows = [
             ("", "exported", "plain", "ratio"),
@@ -82,7 +86,7 @@ class ExportReport:
             ),
             ("operators", str(sum(self.operators.values())), str(sum(self.plain_operators.values())), ""),
         ]
-        lines = [str(self.path), *_aligned(rows)]
+        lines = _aligned(rows)
         lines.append(f"difference from Keras: {self._difference()}")
         lines.append("operators: " + ", ".join(f"{name} {count}" for name, count in self.operators.items()))
         if self.preparation:
