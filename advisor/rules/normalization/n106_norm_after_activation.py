@@ -135,7 +135,7 @@ class NormAfterActivation(Rule):
             norm,
             *dict.fromkeys((activation.path, linear.path)),
             message=f"`{norm.path}` normalizes after the activation {activation.activation} of `{linear.path}`",
-            why=f"It cannot be folded into `{linear.path}`, and costs a pass over its outputs at inference.",
+            why="It cannot be folded into the layer before it, and costs a pass over the outputs at inference.",
             severity=Severity.WARNING if facts.target == "mobile" else None,
             fix=Fix(f"move {activation.activation} behind `{norm.path}`", edits, "retrain") if edits else None,
         )
