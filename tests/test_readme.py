@@ -1,0 +1,87 @@
+"""What the README shows is what the package does: its Python runs, its commands exist, its rules are all rules."""
+
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from typer.main import get_command
+
+from advisor.cli import app
+from advisor.rules import all_rules
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+SHELL = re.findall(r"^    (\S.*)$", re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
+COMMANDS = [line[line.index("keras-advisor") :] for line in SHELL if "keras-advisor" in line]
+MODULES = sorted(set(re.findall(r"python -m ([\w.]+)", README)))
+
+
+def readers_own():
+    """The model and data that a reader has at hand: an untrained network, and pictures to train it on."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.Dropout(0.2),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    random = np.random.default_rng(0)
+    pictures, labels = random.random((64, 8, 8, 1), "float32"), random.integers(0, 3, 64)
+    dataset = tf.data.Dataset.from_tensor_slices((pictures, labels)).batch(32)
+    return {"model": model, "train": dataset, "val": dataset}
+
+
+def test_the_python_runs_in_the_order_it_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = readers_own()
+    before = [weight.copy() for weight in names["model"].get_weights()]
+    for block in PYTHON:
+        exec(compile(block, "README.md", "exec"), names)
+    assert len(PYTHON) == 2
+    assert "N112" in capsys.readouterr().out
+    assert (tmp_path / "model.tflite").stat().st_size > 0
+    assert names["better"] is not names["model"]
+    for weight, old in zip(names["model"].get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)  # "yours stays as it is"
+    parts = keras.Model(names["inputs"], names["x"])
+    assert parts.predict(np.ones((1, 32, 32, 3)), verbose=0).shape == (1, 32, 32, 32)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_line_has_the_arguments_it_shows(line):
+    program, name, *arguments = shlex.split(line)
+    assert program == "keras-advisor"
+    command = get_command(app).commands[name]
+    assert command.make_context(name, arguments).info_name == name
+
+
+def test_all_commands_are_tried():
+    assert {shlex.split(line)[1] for line in COMMANDS} == set(get_command(app).commands)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_to_run_is_there(module):
+    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+
+
+def test_the_table_of_rules_lists_every_rule_with_its_severity():
+    rows = re.findall(r"^\| \[(\w+)\]\(docs/rules/\1\.md\) \| .+ \| (\w+) \|$", README, re.MULTILINE)
+    own = {code: rule.severity for code, rule in all_rules().items() if type(rule).__module__.startswith("advisor.")}
+    assert len(rows) == len(own)
+    assert dict(rows) == own
+
+
+def test_links_lead_somewhere():
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in target]
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
