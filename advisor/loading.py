@@ -12,6 +12,9 @@ import keras
 from advisor.graph.keras_internals import is_built
 from advisor.rewrite.building import built_copy
 
+LEGACY_SUFFIXES = (".h5", ".hdf5")
+"""Of files in the HDF5 format of Keras 2."""
+
 
 def ready_model(model: Any, data: Any) -> Any:
     """The model, loaded where a path is given, and built in a copy where it has no weights yet.
@@ -53,8 +56,15 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {str(file)!r}; `model` must be a keras.Model or a `.keras` file")
+    if file.suffix in LEGACY_SUFFIXES:
+        raise ValueError(
+            f"{str(file)!r} is no `.keras` model file; convert it with "
+            f"`keras.saving.load_model({str(file)!r}).save({str(file.with_suffix('.keras'))!r})`"
+        )
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{str(file)!r} is no `.keras` model file; save one with `model.save('name.keras')`")
+        raise ValueError(
+            f"{str(file)!r} is no `.keras` model file, or not a whole one; save one with `model.save('name.keras')`"
+        )
     try:
         return keras.saving.load_model(file, safe_mode=True)
     except Exception as error:

@@ -86,6 +86,8 @@ def check(
     when nothing was found but a rule failed.
     """
     destination = None if output is None else files.checked_target(output)
+    if destination is not None and destination.exists() and destination.samefile(model):
+        raise ValueError(f"the report must not take the place of the model. Received: --output {str(output)!r}")
     arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
     advice = _advise(model, arguments)
     if destination is not None:

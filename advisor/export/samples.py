@@ -46,7 +46,7 @@ def first_samples(model: keras.Model, data: Any) -> Any:
         Arrays of at most `MAX_SAMPLES` rows, in the structure of the model's inputs.
 
     Raises:
-        ExportError: If the data is empty or does not have the structure of the model's inputs.
+        ExportError: If the data is empty, is not finite, or does not have the structure of the model's inputs.
     """
     x = _inputs_of(model, data)
     symbolic = symbolic_inputs(model)
@@ -59,6 +59,13 @@ def first_samples(model: keras.Model, data: Any) -> Any:
             "`verify_data` must hold at least one sample, and as many for every input. "
             f"Received: shapes={[array.shape for array in keras.tree.flatten(arrays)]}"
         )
+    unknown = sum(
+        int(np.size(array) - np.isfinite(array).sum())
+        for array in keras.tree.flatten(arrays)
+        if array.dtype.kind == "f"
+    )
+    if unknown:
+        raise ExportError(f"`verify_data` must hold finite numbers only. Received: {unknown} NaN or infinite values")
     return arrays
 
 

@@ -54,7 +54,8 @@ def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterab
         The rules, in order of their codes.
 
     Raises:
-        ValueError: If a code or prefix matches no rule.
+        TypeError: If a code is no string.
+        ValueError: If a code or prefix matches no rule, or no rule is left.
 
     Example:
     >>> [rule.code for rule in select_rules("N10", ignore="N106")]
@@ -63,12 +64,21 @@ def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterab
     rules = all_rules()
     chosen = _matching(select, rules) if select is not None else set(rules)
     left_out = _matching(ignore, rules) if ignore is not None else set()
+    if not chosen - left_out:
+        raise ValueError(
+            f"`select` and `ignore` must leave at least one rule. Received: select={select!r}, ignore={ignore!r}"
+        )
     return [rules[code] for code in rules if code in chosen - left_out]
 
 
 def as_codes(codes: str | Iterable[str]) -> tuple[str, ...]:
     """Codes given as one string (commas or spaces between them) or as a collection of strings."""
-    return tuple(codes.replace(",", " ").split()) if isinstance(codes, str) else tuple(codes)
+    if isinstance(codes, str):
+        return tuple(codes.replace(",", " ").split())
+    given = tuple(codes) if isinstance(codes, Iterable) else (codes,)
+    if not all(isinstance(code, str) for code in given):
+        raise TypeError(f"codes must be one string, or a collection of strings. Received: {codes!r}")
+    return given
 
 
 def _matching(codes: str | Iterable[str], rules: Mapping[str, Rule]) -> set[str]:

@@ -162,6 +162,10 @@ BAD = [
     ({"replicas": 0}, ValueError, "`replicas` must be"),
     ({"select": "N999"}, ValueError, "no rule 'N999'"),
     ({"ignore": "X"}, ValueError, "no rule 'X'"),
+    ({"select": "N", "ignore": "N"}, ValueError, "at least one rule. Received: select='N', ignore='N'"),
+    ({"select": []}, ValueError, "at least one rule"),
+    ({"select": ["N101", 3]}, TypeError, "collection of strings"),
+    ({"ignore": 5}, TypeError, "collection of strings"),
     ({"task": "chess"}, ValueError, "`task` must be None or one of"),
     ({"target": "toaster"}, ValueError, "`target` must be None or 'mobile'"),
     ({"verbose": "loud"}, ValueError, "`verbose` must be"),
@@ -189,6 +193,11 @@ def test_bad_models(tmp_path):
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(ValueError, match=r"no `.keras` model file"):
         advise(tmp_path / "text.keras")
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save(tmp_path / "whole.keras")
+    whole = (tmp_path / "whole.keras").read_bytes()
+    (tmp_path / "half.keras").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a whole one"):
+        advise(tmp_path / "half.keras")
     with pytest.raises(ValueError, match=r"is not built.*`data=`"):
         advise(keras.Sequential([layers.Dense(2)]))
 

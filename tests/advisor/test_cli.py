@@ -197,6 +197,7 @@ def test_version():
 
 def bad_models(folder):
     (folder / "text.keras").write_text("no model")
+    (folder / "old.h5").write_text("no model")
     with zipfile.ZipFile(folder / "zip.keras", "w") as archive:
         archive.writestr("other.txt", "no model")
     return folder
@@ -209,6 +210,7 @@ def bad_models(folder):
         ("missing.keras", "there is no file"),
         ("text.keras", "is no `.keras` model file"),
         ("zip.keras", "could not be loaded as a Keras model"),
+        ("old.h5", "convert it with `keras.saving.load_model("),
         ("", "there is no file"),
     ],
 )
@@ -223,6 +225,16 @@ def test_a_file_that_is_no_model(tmp_path, command, name, expected):
     assert expected in result.stderr
     assert result.stdout == ""
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_report_does_not_take_the_place_of_its_model(tmp_path):
+    model = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((3,)), layers.Dense(2)]).save(model)
+    before = model.read_bytes()
+    result = invoke("check", model, "-o", model)
+    assert result.exit_code == 2
+    assert "must not take the place of the model" in result.stderr
+    assert model.read_bytes() == before
 
 
 def test_a_model_with_an_unknown_layer_is_named_without_its_whole_configuration(tmp_path):

@@ -89,3 +89,9 @@ def test_the_last_batch_is_filled_up():
     np.testing.assert_array_equal(batches[0]["x"], X[:3])
     np.testing.assert_array_equal(batches[1]["x"], X[[3, 4, 4]])
     assert len(batches) == 2
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_an_error(value):
+    with pytest.raises(ExportError, match=r"finite numbers only\. Received: 20 NaN or infinite values"):
+        first_samples(one_input(), np.full_like(X, value))
