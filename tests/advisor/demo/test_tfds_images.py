@@ -1,3 +1,4 @@
+import tempfile
 import time
 
 import numpy as np
@@ -8,6 +9,12 @@ from advisor.demo import DemoDataError, load_images
 from advisor.demo.tfds_images import SIDE, tfds_images
 
 COUNT, CLASSES = 20, 3
+
+
+@pytest.fixture(autouse=True)
+def own_temporary_folder(tmp_path_factory, monkeypatch):
+    """TFDS leaves an empty temporary folder for every set it prepares."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
 class Pictures(tfds.core.GeneratorBasedBuilder):
