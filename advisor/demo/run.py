@@ -17,7 +17,7 @@ from rich.table import Table
 from advisor.advice import Advice, advise
 from advisor.demo.data import ImageData, load_images
 from advisor.demo.model import handwritten_cnn
-from advisor.report import print_examination
+from advisor.report import print_examination, print_rewrite
 
 DIGITS_EPOCHS = 12
 TFDS_EPOCHS = 8
@@ -97,6 +97,8 @@ def run_demo(
     console.print(_described(images, epochs, seeds))
     advice = _advice(images, epochs, seed=0)
     print_examination(advice.examination, console)
+    console.print()
+    print_rewrite(advice.rewrite(), console)
     console.print()
     with _progress(console) as progress:
         task = progress.add_task("training", total=2 * seeds * epochs)
