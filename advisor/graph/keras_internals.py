@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -163,6 +164,27 @@ def variable_paths(model: Any) -> dict[int, str]:
 def layer_tree(layer: Any) -> list[Any]:
     """A layer and all layers inside it, each once, outermost first."""
     return list(layer._flatten_layers(include_self=True, recursive=True))
+
+
+def rename(layer: Any, name: str) -> None:
+    """Give a layer another name; an input also goes by that of its tensor."""
+    layer.name = name
+    if isinstance(layer, keras.layers.InputLayer):
+        layer.output.name = name
+
+
+@contextlib.contextmanager
+def room_for_depth(layers: int) -> Iterator[None]:
+    """Room to build a model with that many layers in a row: Keras walks a graph by recursion, one call per layer.
+
+    A model that could just be built at the top of a script can then be built again from further down the stack.
+    """
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(before + layers)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @contextlib.contextmanager

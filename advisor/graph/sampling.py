@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,13 +15,15 @@ from advisor.graph.model_graph import ModelGraph, Node, read_graph
 # networks need large ones and U-Nets powers of two.
 _UNKNOWN_SIZES = ((8, 32), (16, 64), (32, 128), (64, 256), (128, 16), (4, 8), (1, 1))
 _SEQUENCE_RANK = 3
+_WORDS_IN_TEXT = 6
 
 
 def sample_inputs(model: keras.Model, batch_size: int = 2, seed: int = 0) -> Any:
     """Random inputs for a model, in the structure, shapes and dtypes of its `Input`s.
 
     Floats are standard normal, or uniform on 0 to 255 where a `Rescaling` reads them; integers stay inside the range
-    of the `Embedding` that reads them, and end in padding where it masks zeros.
+    of the `Embedding` that reads them, and end in padding where it masks zeros; strings are words that the lookup or
+    text layer knows that reads them.
 
     Args:
         model: Built Sequential or Functional model.
@@ -33,8 +35,8 @@ def sample_inputs(model: keras.Model, batch_size: int = 2, seed: int = 0) -> Any
         the model accepts.
 
     Raises:
-        ValueError: If the model has no graph to read the inputs from, takes strings, accepts none of the sizes tried
-            for its unknown axes, or `batch_size` is below 1.
+        ValueError: If the model has no graph to read the inputs from, accepts none of the sizes tried for its unknown
+            axes, or `batch_size` is below 1.
 
     Example:
     >>> import keras
@@ -98,16 +100,16 @@ def _accepts(functional: Any, structure: Any, shapes: list[tuple[int, ...]]) -> 
 
 def _draw(graph: ModelGraph, node: Node, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
     dtype = node.operation.dtype
+    readers = list(_readers(graph, node.path))
     if dtype == "string":
-        raise ValueError(
-            f"Strings cannot be sampled; give the model numbers, or verify it on your data. Received: input "
-            f"`{node.name}` of dtype string"
-        )
+        return _strings(shape, readers, generator)
     # NumPy has no bfloat16; Keras casts inputs to the dtype of its `Input`.
     dtype = "float32" if dtype == "bfloat16" else dtype
     if dtype == "bool":
         return generator.integers(0, 2, shape).astype(bool)
-    readers = list(_readers(graph, node.path))
+    known = _known_entries(readers, keras.layers.IntegerLookup)
+    if known:
+        return generator.choice(known, shape).astype(dtype)
     sizes = [layer.input_dim for layer in readers if isinstance(layer, keras.layers.Embedding)]
     if sizes:
         padded = any(getattr(layer, "mask_zero", False) for layer in readers)
@@ -129,6 +131,20 @@ def _tokens(shape: tuple[int, ...], size: int, padded: bool, generator: np.rando
     if padded and len(shape) > 1:
         tokens[1::2, ..., shape[-1] - shape[-1] // 4 :] = 0
     return tokens
+
+
+def _strings(shape: tuple[int, ...], readers: Sequence[Any], generator: np.random.Generator) -> np.ndarray:
+    """Words that a reader knows; several in a row where a text layer splits them."""
+    words = _known_entries(readers, (keras.layers.StringLookup, keras.layers.TextVectorization)) or ["a", "b", "c"]
+    is_text = any(isinstance(layer, keras.layers.TextVectorization) for layer in readers)
+    drawn = generator.choice(words, (*shape, _WORDS_IN_TEXT if is_text else 1))
+    return np.apply_along_axis(" ".join, -1, drawn).astype(object)
+
+
+def _known_entries(readers: Sequence[Any], lookups: Any) -> list[Any]:
+    """What is in the vocabularies of the lookups among the readers."""
+    found = (layer.get_vocabulary(include_special_tokens=False) for layer in readers if isinstance(layer, lookups))
+    return [entry for vocabulary in found for entry in vocabulary]
 
 
 def _readers(graph: ModelGraph, path: str) -> Iterator[Any]:

@@ -1,5 +1,7 @@
 """What the private parts of Keras say, held against its public `get_config()` and behaviour."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -202,6 +204,28 @@ def test_accepts_argument_and_is_built():
     assert internals.accepts_argument(layers.LSTM(1), "mask")
     assert not internals.is_built(keras.Sequential([layers.Dense(1)]))
     assert internals.is_built(keras.Sequential([keras.Input((1,)), layers.Dense(1)]))
+
+
+def test_a_model_is_built_though_a_layer_it_never_calls_is_not():
+    text = layers.TextVectorization(vocabulary=["a", "b"])
+    assert internals.is_built(keras.Sequential([keras.Input((), dtype="string"), text]))
+
+
+def test_deep_models_find_room_further_down_the_stack():
+    def chain(length, frames):
+        if frames:
+            return chain(length, frames - 1)
+        x = inputs = keras.Input((1,))
+        for _ in range(length):
+            x = keras.ops.relu(x)
+        return keras.Model(inputs, x)
+
+    limit = sys.getrecursionlimit()
+    with pytest.raises(RecursionError):
+        chain(limit - 200, 250)
+    with internals.room_for_depth(limit):
+        assert len(chain(limit - 200, 250).operations) == limit - 199
+    assert sys.getrecursionlimit() == limit
 
 
 def test_a_bare_copy_of_an_operation_leaves_the_graph_of_the_original():

@@ -179,3 +179,19 @@ def test_a_sequential_has_its_input_and_an_unbuilt_one_is_opaque():
 def test_only_models_are_read():
     with pytest.raises(TypeError, match="Received: <Dense"):
         read_graph(layers.Dense(1))
+
+
+def test_a_model_inside_a_hand_written_block_has_no_known_sources():
+    class Encoder(layers.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.inner = encoder()
+
+        def call(self, x):
+            return self.inner(x)
+
+    x = keras.Input((4,))
+    graph = read_graph(keras.Model(x, layers.Dense(1, name="out")(Encoder()(x))))
+    assert graph.producers("block/encoder/hidden") == ()
+    assert graph.consumers("block/encoder/hidden") == ("block/encoder/relu",)
+    assert "`block` (Encoder)" in graph.refusal("block/encoder/hidden")
