@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
 
 from advisor.graph import keras_internals as internals
-from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.errors import RewriteError, UncopyableError
 
 
 def clone_layer(layer: Any, changes: Mapping[str, Any] | None = None) -> Any:
@@ -23,26 +24,33 @@ def clone_layer(layer: Any, changes: Mapping[str, Any] | None = None) -> Any:
         The new layer, not built.
 
     Raises:
-        RewriteError: If the layer cannot be made from its configuration.
+        UncopyableError: If the layer cannot be made from its configuration.
+        RewriteError: If it cannot be made with the changes.
     """
     if not isinstance(layer, keras.Layer):
         return internals.bare_copy(layer)
+    new = _made_anew(layer, changes or {})
+    _carry_identity(layer, new)
+    return new
+
+
+def _made_anew(layer: Any, changes: Mapping[str, Any]) -> Any:
     try:
         config = layer.get_config()
     except Exception as error:
-        raise RewriteError(
+        raise UncopyableError(
             f"`{layer.name}` ({type(layer).__name__}) cannot be copied, as its `get_config()` fails: {error} "
             "Add a `get_config` that returns every argument of its `__init__`."
         ) from error
-    config = _changed(config, layer, changes or {})
+    config = _changed(config, layer, changes)
     try:
         return type(layer).from_config(copy.deepcopy(config))
     except Exception as first_error:
         # A Lambda, or an argument that is a plain function, cannot be restored from its name alone.
         try:
-            return type(layer)(**_with_live_objects(config, layer, changes or {}))
+            return type(layer)(**_with_live_objects(config, layer, changes))
         except Exception:
-            raise RewriteError(
+            raise (RewriteError if changes else UncopyableError)(
                 f"`{layer.name}` ({type(layer).__name__}) cannot be made from its own configuration: {first_error} "
                 "Its `__init__` must accept what its `get_config` returns."
             ) from first_error
@@ -50,10 +58,10 @@ def clone_layer(layer: Any, changes: Mapping[str, Any] | None = None) -> Any:
 
 def clone_input(layer: Any) -> Any:
     """A new `InputLayer` like the given one."""
-    copy = type(layer).from_config(layer.get_config())
-    # Neither is in its configuration; what is put in behind an input computes in its precision.
-    copy.dtype_policy, copy.trainable = layer.dtype_policy, layer.trainable
-    return copy
+    new = type(layer).from_config(layer.get_config())
+    # Neither is in its configuration, and what is put in behind an input computes in its precision.
+    new.dtype_policy, new.trainable = layer.dtype_policy, layer.trainable
+    return new
 
 
 def custom_objects(operations: Iterable[Any]) -> dict[str, type]:
@@ -65,6 +73,21 @@ def custom_objects(operations: Iterable[Any]) -> dict[str, type]:
                 if type(layer).__module__.split(".")[0] != "keras":
                     found[type(layer).__name__] = type(layer)
     return found
+
+
+def _carry_identity(old: Any, new: Any) -> None:
+    """Names and precisions that no configuration tells: of layers that a hand-written one makes in its `__init__`."""
+    new.name = old.name
+    if new.dtype_policy != old.dtype_policy:
+        new.dtype_policy = old.dtype_policy
+    hidden = (
+        [part for part in internals.direct_sublayers(layer) if not isinstance(part, keras.layers.InputLayer)]
+        for layer in (old, new)
+    )
+    # The original may hold more: those it made when it was built.
+    for old_part, new_part in zip(*hidden, strict=False):
+        if type(old_part) is type(new_part):
+            _carry_identity(old_part, new_part)
 
 
 def _changed(config: dict[str, Any], layer: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,11 +109,17 @@ def _changed(config: dict[str, Any], layer: Any, changes: Mapping[str, Any]) -> 
 
 
 def _with_live_objects(config: Mapping[str, Any], layer: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the layer's own functions and objects in place of their serialized forms."""
+    """Arguments with the layer's own functions and objects in place of their serialized forms.
+
+    Without the arguments of every layer where its `__init__` does not take them; they are carried over by themselves.
+    """
     live = {
         key: getattr(layer, key)
         for key, value in config.items()
         if key not in changes and isinstance(value, (dict, str)) and callable(getattr(layer, key, None))
     }
-    kept = {key: value for key, value in config.items() if key != "trainable"}
+    taken = inspect.signature(type(layer)).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
+    left_out = {"trainable"} if takes_all else {"trainable", "name", "dtype"} - set(taken)
+    kept = {key: value for key, value in config.items() if key not in left_out}
     return {**kept, **live}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,19 +24,45 @@ def carry_compile_state(old: Any, new: Any, loss_edits: Sequence[ConfigureLoss],
     arguments = internals.compile_arguments(old)
     if not arguments:
         return
-    arguments["optimizer"] = _fresh(old.optimizer)
+    try:
+        arguments["optimizer"] = _fresh(_unscaled(old, arguments["optimizer"]))
+    except Exception as error:
+        # One optimizer cannot serve two models, so the original's own is no way out.
+        warnings.warn(
+            f"The new `{new.name}` is not compiled, since {type(old.optimizer).__name__} cannot be made from its own "
+            f"configuration: {error} Compile it yourself, or give the optimizer a `get_config` that returns every "
+            "argument of its `__init__`.",
+            stacklevel=2,
+        )
+        return
     for key in ("metrics", "weighted_metrics"):
-        arguments[key] = keras.tree.map_structure(_fresh, arguments.get(key))
+        arguments[key] = keras.tree.map_structure(_fresh_metric, arguments.get(key))
     arguments["loss"] = _changed_loss(arguments.get("loss"), new, loss_edits)
     new.compile(**arguments)
     _carry_optimizer_state(old, new, old_of)
 
 
 def _fresh(thing: Any) -> Any:
-    """The same optimizer, metric or loss without its state; anything else as it is."""
-    if isinstance(thing, (keras.optimizers.Optimizer, keras.metrics.Metric)):
-        return type(thing).from_config(thing.get_config())
-    return thing
+    """The same optimizer or metric without its state."""
+    return type(thing).from_config(thing.get_config())
+
+
+def _unscaled(model: Any, given: Any) -> Any:
+    """The optimizer without the one that scales the loss, where Keras added that by itself, as it will again."""
+    scales = keras.optimizers.LossScaleOptimizer
+    if isinstance(model.optimizer, scales) and not isinstance(given, scales):
+        return model.optimizer.inner_optimizer
+    return model.optimizer
+
+
+def _fresh_metric(metric: Any) -> Any:
+    if not isinstance(metric, keras.metrics.Metric):
+        return metric
+    try:
+        return _fresh(metric)
+    except Exception:
+        # A metric starts anew in every epoch, so that two models can take turns with one that cannot be copied.
+        return metric
 
 
 def _changed_loss(loss: Any, model: Any, edits: Sequence[ConfigureLoss]) -> Any:
@@ -62,14 +89,21 @@ def _with_changes(loss: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def _carry_optimizer_state(old: Any, new: Any, old_of: Mapping[int, Any]) -> None:
-    """Step count always; moments only where every trained variable is the same as before."""
+    """Counters and scales always; moments only where every trained variable is the same as before."""
     if not getattr(old.optimizer, "built", False):
         return
     new.optimizer.build(new.trainable_variables)
     predecessors = [old_of.get(id(variable)) for variable in new.trainable_variables]
     same = [id(v) for v in predecessors] == [id(v) for v in old.trainable_variables]
-    if same and len(old.optimizer.variables) == len(new.optimizer.variables):
+    if same and _shapes(old.optimizer) == _shapes(new.optimizer):
         for target, source in zip(new.optimizer.variables, old.optimizer.variables, strict=True):
             target.assign(source)
-    else:
-        new.optimizer.iterations.assign(old.optimizer.iterations)
+        return
+    scalars = {variable.path: variable for variable in old.optimizer.variables if len(variable.shape) == 0}
+    for variable in new.optimizer.variables:
+        if variable.path in scalars and len(variable.shape) == 0:
+            variable.assign(scalars[variable.path])
+
+
+def _shapes(optimizer: Any) -> list[tuple[int, ...]]:
+    return [tuple(variable.shape) for variable in optimizer.variables]

@@ -28,7 +28,7 @@ from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
 from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError
-from advisor.rewrite.weights import Succession, WeightOrigin, carry_trainable_flags, carry_weights
+from advisor.rewrite.weights import Succession, WeightOrigin, carry_identity, carry_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,11 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     if graph.root.refusal:
         raise RewriteError(f"`{graph.model.name}` cannot be rewritten: {graph.root.refusal}.")
     operations = [node.operation for node in graph.nodes.values()]
-    with keras.saving.custom_object_scope(custom_objects(operations)):
+    inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
+    with (
+        keras.saving.custom_object_scope(custom_objects(operations)),
+        internals.room_for_depth(len(operations) + inserted),
+    ):
         try:
             with internals.deferred_variables():
                 builder = _Builder(graph, edits)
@@ -80,7 +84,7 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
             builder = _Builder(graph, edits)
             model = _or_rewrite_error(builder, graph)
     weight_map, old_of = carry_weights(graph, builder.successions, model)
-    carry_trainable_flags(builder.alike())
+    carry_identity(builder.alike())
     carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
     return Rebuilt(model, weight_map)
 
@@ -117,7 +121,7 @@ class _Builder:
                 self._layer_edits[id(graph.nodes[edit.path].operation)].append(edit)
 
     def alike(self) -> Iterator[tuple[Any, Any]]:
-        """Old and new layers, models before what is in them."""
+        """Old and new layers of equal structure, models before what is in them."""
         yield from reversed(self._models)
         for succession in self.successions:
             if isinstance(succession.old, keras.Layer):
@@ -130,6 +134,8 @@ class _Builder:
         names = _Names({node.name for node in nodes if self._stays(node)})
         make = self._build_sequential if scope.kind == "sequential" else self._build_functional
         model = make(scope, nodes, names)
+        # By the precision of the model, which is no argument of it, Keras decides whether to scale the loss.
+        model.dtype_policy = scope.model.dtype_policy
         self._models.append((scope.model, model))
         return model
 
@@ -138,7 +144,7 @@ class _Builder:
 
     def _build_sequential(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
         old = scope.model
-        layers = [clone_input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
+        layers = [self._input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
         for node in nodes:
             # Besides the layers there are the operations by which Keras computes masks; it does so again by itself.
             if node.is_input or not node.is_layer:
@@ -164,7 +170,7 @@ class _Builder:
         for node in nodes:
             assert node.call is not None
             if node.is_input:
-                outputs = clone_input(node.operation).output
+                outputs = self._input(node.operation).output
             elif node.path in self._removed:
                 outputs = self._bypass(node, scope, renewed, names)
             else:
@@ -200,14 +206,21 @@ class _Builder:
             kwargs = {key: value for key, value in kwargs.items() if internals.accepts_argument(operation, key)}
         return operation(*args, **kwargs)
 
+    def _input(self, layer: Any) -> Any:
+        """The new `InputLayer` for an old one; a model may begin at the very input of a model inside it."""
+        if id(layer) not in self._made:
+            self._made[id(layer)] = clone_input(layer)
+        return self._made[id(layer)]
+
     def _operation(self, node: Node) -> Any:
         """The new layer for a node's layer; one and the same for all calls."""
         key = id(node.operation)
         if key not in self._made:
-            if node.is_model and not self._layer_edits[key]:
-                self._made[key] = self.build(self._graph.scopes[self._graph.calls_of(node.path)[0]])
-            else:
+            inner = self._graph.scopes.get(self._graph.calls_of(node.path)[0]) if node.is_model else None
+            if inner is None or inner.refusal or self._layer_edits[key]:
                 self._made[key] = self._succeed(node)
+            else:
+                self._made[key] = self.build(inner)
         return self._made[key]
 
     def _succeed(self, node: Node) -> Any:

@@ -11,10 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from advisor.graph import ModelGraph, read_graph
-from advisor.rewrite.errors import RewriteError
+from advisor.graph.keras_internals import variable_paths
+from advisor.rewrite.errors import RewriteError, UncopyableError
 from advisor.rewrite.planner import merged_edits, plan_round
 from advisor.rewrite.rebuild import Rebuilt, rebuild
-from advisor.rewrite.verify import relative_difference, tolerance
+from advisor.rewrite.verify import difference_of, outputs_of, tolerance
 from advisor.rewrite.weights import WeightOrigin
 from advisor.rules import Finding
 
@@ -138,6 +139,7 @@ class _Rewriting:
         self._allowed = allowed
         self._sample = sample
         self._inputs: Any = None
+        self._expected: Any = None
         self._applied: list[Applied] = []
         self._rolled_back: dict[tuple[str, tuple[str, ...]], Skipped] = {}
         self._done: set[tuple[str, tuple[str, ...], str]] = set()
@@ -153,9 +155,8 @@ class _Rewriting:
             # Exact fixes first and alone, so that they are verified against a model nothing else has changed.
             exact = [finding for finding in candidates if finding.fix and finding.fix.safety == "exact"]
             self._round += 1
-            if not self._apply_round(exact or candidates, verify=bool(exact)):
-                break
-            findings = self._examine(self._current)
+            if self._apply_round(exact or candidates, verify=bool(exact)):
+                findings = self._examine(self._current)
         return Rewrite(
             original=self._original,
             model=self._result(),
@@ -171,13 +172,18 @@ class _Rewriting:
         return (*_key(finding), finding.fix.title) not in self._done
 
     def _apply_round(self, candidates: Sequence[Finding], *, verify: bool) -> bool:
-        """Apply what fits together; False when nothing of it could be applied."""
+        """Apply what fits together and give up on what fails; whether the model is another one now."""
+        verify = verify and self._sample is not None
+        if verify:
+            failure = self._compute_expected()
+            if failure is not None:
+                self._give_up(candidates, f"it could not be verified, since the model does not run: {failure}")
+                return False
         graph = read_graph(self._current)
         plan = plan_round(candidates, graph)
         accepted, rebuilt, difference = self._largest_sound_part(graph, plan.accepted, verify)
-        # Fixes rolled back leave others free that lost to them, so the round is no standstill as long as some did.
         if rebuilt is None:
-            return bool(plan.lost)
+            return False
         self._current = rebuilt.model
         self._weight_maps.append(rebuilt.weight_map)
         if difference is not None:
@@ -188,17 +194,39 @@ class _Rewriting:
             self._done.add((*_key(finding), finding.fix.title))
         return True
 
+    def _compute_expected(self) -> str | None:
+        """Run the model of this round on the inputs that its fixes are verified on; why it does not run, or None."""
+        assert self._sample is not None
+        try:
+            if self._inputs is None:
+                self._inputs = self._sample()
+            self._expected = outputs_of(self._current, self._inputs)
+        except Exception as error:
+            # Layers the advisor has never seen may take other values than those drawn, or other hardware.
+            return f"{error} Give `advise` data that it runs on, or use `rewrite(verify=False)`."
+        return None
+
+    def _give_up(self, findings: Iterable[Finding], reason: str) -> None:
+        for finding in findings:
+            assert finding.fix is not None
+            self._rolled_back[_key(finding)] = Skipped(finding, f"{reason} By hand: {finding.fix.by_hand}")
+
     def _largest_sound_part(
         self, graph: ModelGraph, findings: Sequence[Finding], verify: bool
     ) -> tuple[Sequence[Finding], Rebuilt | None, float | None]:
         """Rebuild with all the fixes; where that fails, find the culprits by halving and leave them out."""
         if not findings:
             return (), None, None
-        rebuilt, difference, reason = self._attempt(graph, findings, verify)
+        try:
+            rebuilt, difference, reason = self._attempt(graph, findings, verify)
+        except UncopyableError as error:
+            # No part of the fixes would fare better.
+            self._give_up(findings, str(error))
+            return (), None, None
         if reason is None:
             return findings, rebuilt, difference
         if len(findings) == 1:
-            self._rolled_back[_key(findings[0])] = Skipped(findings[0], reason)
+            self._give_up(findings, reason)
             return (), None, None
         middle = len(findings) // 2
         first, *_ = self._largest_sound_part(graph, findings[:middle], verify)
@@ -215,25 +243,22 @@ class _Rewriting:
     ) -> tuple[Rebuilt | None, float | None, str | None]:
         try:
             rebuilt = rebuild(graph, merged_edits(findings))
+            if not verify:
+                return rebuilt, None, None
+            difference = difference_of(self._expected, outputs_of(rebuilt.model, self._inputs))
+        except UncopyableError:
+            raise
         except RewriteError as error:
             return None, None, str(error)
         except Exception as error:
             # A rule's computation of weights may fail on a layer it has never seen; the other fixes must not suffer.
-            return None, None, f"its fix failed: {type(error).__name__}: {error}"
-        if not verify or self._sample is None:
-            return rebuilt, None, None
-        if self._inputs is None:
-            self._inputs = self._sample()
-        difference = relative_difference(self._current, rebuilt.model, self._inputs)
+            return None, None, f"its fix failed: {type(error).__name__}: {error}."
         if difference > tolerance(self._current):
-            return (
-                None,
-                difference,
-                (
-                    f"rolled back: the outputs differ by {difference:.1e} relative to the largest, "
-                    f"more than {tolerance(self._current):.0e}"
-                ),
+            reason = (
+                f"rolled back: the outputs differ by {difference:.1e} relative to the largest, "
+                f"more than {tolerance(self._current):.0e}."
             )
+            return None, difference, reason
         return rebuilt, difference, None
 
     def _result(self) -> Any:
@@ -243,6 +268,8 @@ class _Rewriting:
             rebuilt = rebuild(read_graph(self._original))
         except RewriteError as error:
             warnings.warn(f"{error} The model itself is returned, not a copy.", stacklevel=4)
+            paths = variable_paths(self._original).values()
+            self._weight_maps.append({path: WeightOrigin("kept", path) for path in paths})
             return self._original
         self._weight_maps.append(rebuilt.weight_map)
         return rebuilt.model
@@ -254,7 +281,13 @@ class _Rewriting:
             elif finding.fix is not None:
                 rolled_back = self._rolled_back.get(_key(finding))
                 reason = rolled_back.reason if rolled_back else self._allowed(finding)
-                yield Skipped(finding, reason or "its fix was applied before and did not settle it")
+                yield Skipped(finding, reason or self._unsettled(finding))
+
+    def _unsettled(self, finding: Finding) -> str:
+        assert finding.fix is not None
+        if (*_key(finding), finding.fix.title) in self._done:
+            return "its fix was applied before and did not settle it"
+        return f"its turn did not come in {MAX_ROUNDS} rounds; apply the advice on the result again"
 
 
 def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:

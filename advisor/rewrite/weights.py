@@ -13,7 +13,7 @@ import numpy as np
 
 from advisor.graph import ModelGraph, ReadVariable, WeightRule
 from advisor.graph import keras_internals as internals
-from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.errors import RewriteError, UncopyableError
 
 Origin = Literal["kept", "mapped", "new"]
 
@@ -66,7 +66,7 @@ def carry_weights(
         Where each variable got its value, by variable path, and the old variable of each kept one by `id` of the new.
 
     Raises:
-        RewriteError: If a plain copy does not have the variables of its original.
+        UncopyableError: If a plain copy does not have the variables of its original.
     """
     read = _reader(graph)
     old_paths = internals.variable_paths(graph.model)
@@ -91,8 +91,8 @@ def carry_weights(
     return weight_map, old_of
 
 
-def carry_trainable_flags(pairs: Iterable[tuple[Any, Any]]) -> None:
-    """Freeze in the new model what is frozen in the old one.
+def carry_identity(pairs: Iterable[tuple[Any, Any]]) -> None:
+    """Freeze in the new model what is frozen in the old one, and name what Keras named when it was built.
 
     Args:
         pairs: Old and new layers of equal structure, models before the layers inside them, since freezing a model
@@ -101,6 +101,8 @@ def carry_trainable_flags(pairs: Iterable[tuple[Any, Any]]) -> None:
     for old, new in pairs:
         if new.trainable != old.trainable:
             new.trainable = old.trainable
+        if new.name != old.name and type(new) is type(old):
+            internals.rename(new, old.name)
 
 
 def _reader(graph: ModelGraph) -> ReadVariable:
@@ -120,7 +122,7 @@ def _paired(succession: Succession) -> list[tuple[Any, Any]]:
     if succession.changed is not None:
         return _by_name(old, new)
     if [tuple(v.shape) for v in old] != [tuple(v.shape) for v in new]:
-        raise RewriteError(
+        raise UncopyableError(
             f"the copy of `{succession.path}` ({type(succession.old).__name__}) has other variables than the original: "
             f"{[tuple(v.shape) for v in new]} instead of {[tuple(v.shape) for v in old]}. "
             "Its `get_config` must return everything that shapes its weights."

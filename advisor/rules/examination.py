@@ -109,8 +109,7 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit.path))]
     if not reasons:
         return finding
-    by_hand = "; ".join(edit.describe() for edit in finding.fix.edits)
-    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {by_hand}")
+    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {finding.fix.by_hand}")
 
 
 def _refusal(graph: ModelGraph, path: str) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 from advisor.graph import Configure, InsertAfter, InsertBefore, LayerSpec, Remove, Replace, Wrap, read_graph
+from advisor.graph.keras_internals import layer_tree
 from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import RewriteError, rebuild, relative_difference
 from advisor.testing import randomize_weights, structure
@@ -118,9 +119,73 @@ def hidden_layers():
     return keras.Sequential([keras.Input((4,)), Block(5, name="block"), layers.Dense(2)])
 
 
+class Noise(layers.Layer):
+    """Random at inference too, as the sampling layer of a variational autoencoder is."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(1)
+
+    def call(self, x):
+        return x + keras.random.normal(ops.shape(x), seed=self.seed_generator)
+
+
+def autoencoder():
+    x, code = keras.Input((6,), name="x"), keras.Input((2,), name="code")
+    encoder = keras.Model(x, Noise()(layers.Dense(2)(x)), name="encoder")
+    decoder = keras.Model(code, layers.Dense(6)(code), name="decoder")
+    return keras.Model(x, decoder(encoder(x)), name="autoencoder")
+
+
+def recurrent_state():
+    inputs = keras.Input(batch_shape=(3, 5, 2))
+    x = layers.GRU(4, stateful=True, return_sequences=True, dropout=0.1, recurrent_dropout=0.1)(inputs)
+    return keras.Model(inputs, layers.LSTM(3, stateful=True)(x))
+
+
+class Doubled(layers.Layer):
+    """Its `__init__` takes none of the arguments that every layer has."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+        self.dense = layers.Dense(4)
+
+    def call(self, x):
+        return self.dense(x) * self.factor
+
+
+def own_arguments_only():
+    return keras.Sequential([keras.Input((4,)), layers.Dense(4), Doubled(2.0)])
+
+
+class Classifier(keras.Model):
+    """A functional model with a constructor of its own."""
+
+    def __init__(self, units=3, **kwargs):
+        x = keras.Input((4,))
+        super().__init__(x, layers.Dense(units)(layers.BatchNormalization()(x)), **kwargs)
+        self.units = units
+
+    def get_config(self):
+        return {"units": self.units, "name": self.name}
+
+
+def own_constructor_inside():
+    x = keras.Input((4,))
+    return keras.Model(x, layers.Dense(2)(Classifier(5)(x)))
+
+
+def text():
+    vectorization = layers.TextVectorization(vocabulary=["a", "b", "c"], output_sequence_length=4)
+    words = keras.Input((), dtype="string")
+    return keras.Model(words, layers.Dense(2)(layers.Flatten()(layers.Embedding(5, 3)(vectorization(words)))))
+
+
 MODELS = [
     nested, siamese, masked_recurrent, masked_sequential, states, attention, operations, lambda_layer,
-    own_functions, preprocessing, half_precision, hidden_layers,
+    own_functions, preprocessing, half_precision, hidden_layers, autoencoder, recurrent_state, own_arguments_only,
+    own_constructor_inside, text,
 ]  # fmt: skip
 
 
@@ -300,3 +365,82 @@ def test_an_edit_of_an_unknown_node_is_refused():
 def test_an_unknown_argument_is_refused():
     with pytest.raises(RewriteError, match=r"`head` .* has no argument colour"):
         rebuild(read_graph(nested()), [Configure("head", {"colour": "red"})])
+
+
+def test_comparing_leaves_random_seeds_and_states_as_they_are():
+    for model in (autoencoder(), recurrent_state()):
+        before = [np.array(variable) for variable in model.variables]
+        assert relative_difference(model, model, sample_inputs(model, batch_size=3)) == 0.0
+        for variable, value in zip(model.variables, before, strict=True):
+            np.testing.assert_array_equal(variable, value)
+
+
+def test_a_model_that_begins_at_the_input_of_a_model_inside_it_still_does():
+    model = autoencoder()
+    graph = read_graph(rebuild(read_graph(model)).model)
+    assert graph.is_shared("x")
+
+
+def test_hidden_layers_keep_their_names():
+    model = hidden_layers()
+    keras.utils.clear_session(free_memory=False)
+    copy = rebuild(read_graph(model)).model
+    names = [layer.name for layer in layer_tree(model)]
+    assert [layer.name for layer in layer_tree(copy)] == names
+    assert [variable.path for variable in copy.variables] == [variable.path for variable in model.variables]
+
+
+def test_the_precision_of_inputs_and_models_survives_another_global_one():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(2, dtype="float32")])
+        model.compile("adam", "mse")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    copy = rebuild(read_graph(model)).model
+    policies = [layer.dtype_policy.name for layer in layer_tree(copy)]
+    assert policies == [layer.dtype_policy.name for layer in layer_tree(model)]
+    assert copy.get_compile_config() == model.get_compile_config()
+    assert isinstance(copy.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_a_frozen_input_stays_frozen():
+    model = nested()
+    model.get_layer("body").layers[0].trainable = False
+    model.layers[0].trainable = False
+    assert rebuild(read_graph(model)).model.layers[0].trainable is False
+
+
+@pytest.mark.parametrize("accumulated", [None, 2])
+def test_counters_survive_where_the_weights_change(accumulated):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="first"), layers.Dense(3)])
+    inner = keras.optimizers.Adam(gradient_accumulation_steps=accumulated, use_ema=True)
+    model.compile(keras.optimizers.LossScaleOptimizer(inner, dynamic_growth_steps=3), "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 3)), batch_size=2, verbose=0)
+    copy = rebuild(read_graph(model), [Configure("first", {"use_bias": False})]).model
+    assert int(copy.optimizer.iterations) == int(model.optimizer.iterations) > 0
+    assert float(copy.optimizer.dynamic_scale) == float(model.optimizer.dynamic_scale)
+    copy.fit(np.ones((8, 4)), np.ones((8, 3)), verbose=0)
+
+
+def test_an_optimizer_that_cannot_be_copied_leaves_the_copy_uncompiled_with_a_warning():
+    class Stubborn(keras.optimizers.SGD):
+        def __init__(self, *, secret):
+            super().__init__()
+            self.secret = secret
+
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model.compile(Stubborn(secret=1), "mse")
+    with pytest.warns(UserWarning, match="not compiled, since Stubborn cannot be made"):
+        copy = rebuild(read_graph(model)).model
+    assert not copy.compiled
+
+
+def test_a_metric_that_cannot_be_copied_is_shared():
+    class Stubborn(keras.metrics.Mean):
+        def __init__(self, secret):
+            super().__init__()
+
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    model.compile("sgd", "mse", metrics=[Stubborn(1)])
+    assert rebuild(read_graph(model)).model.compiled
