@@ -348,9 +348,12 @@ def _tensors(structure: Any) -> list[Any]:
 
 
 def _hides_layers(operation: Any) -> bool:
-    """Whether a layer that is not Keras's own holds other layers (a hand-written block, a subclassed model)."""
-    if not isinstance(operation, keras.Layer) or isinstance(operation, keras.layers.Wrapper):
+    """Whether a layer holds others that the graph does not show: a hand-written block, a model inside a wrapper."""
+    if not isinstance(operation, keras.Layer):
         return False
+    wrapped = internals.wrapped_layers(operation)
+    if wrapped:
+        return any(isinstance(layer, keras.Model) or _hides_layers(layer) for layer in wrapped)
     if type(operation).__module__.split(".")[0] == "keras":
         return False
     return bool(internals.direct_sublayers(operation))

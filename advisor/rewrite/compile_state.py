@@ -66,9 +66,13 @@ def _fresh_metric(metric: Any) -> Any:
 
 
 def _changed_loss(loss: Any, model: Any, edits: Sequence[ConfigureLoss]) -> Any:
+    outputs = internals.output_structure(internals.functional_form(model)) if edits else None
+    if edits and len(model.outputs) > 1 and not isinstance(loss, (Mapping, list, tuple)):
+        # One loss for all outputs, of which only some are to be judged by another.
+        loss = keras.tree.map_structure(lambda output: loss, outputs)
     for edit in edits:
-        if isinstance(loss, dict):
-            name = model.output_names[edit.output]
+        if isinstance(loss, Mapping):
+            name = _output_names(model, outputs)[edit.output]
             loss = {**loss, name: _with_changes(loss[name], edit.changes)}
         elif isinstance(loss, (list, tuple)):
             loss = [
@@ -77,6 +81,13 @@ def _changed_loss(loss: Any, model: Any, edits: Sequence[ConfigureLoss]) -> Any:
         else:
             loss = _with_changes(loss, edit.changes)
     return loss
+
+
+def _output_names(model: Any, outputs: Any) -> list[str]:
+    """What losses call the flat outputs: the keys of a dict of outputs, else the names of their layers."""
+    if isinstance(outputs, Mapping):
+        return list(keras.tree.flatten({key: key for key in outputs}))
+    return list(model.output_names)
 
 
 def _with_changes(loss: Any, changes: Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from advisor.graph import (
 from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
 from advisor.rewrite.compile_state import carry_compile_state
-from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.errors import RewriteError, UncopyableError
 from advisor.rewrite.weights import Succession, WeightOrigin, carry_identity, carry_weights
 
 
@@ -67,6 +67,7 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     """
     if graph.root.refusal:
         raise RewriteError(f"`{graph.model.name}` cannot be rewritten: {graph.root.refusal}.")
+    _refuse_hidden_sharing(graph)
     operations = [node.operation for node in graph.nodes.values()]
     inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
     with (
@@ -216,11 +217,10 @@ class _Builder:
         """The new layer for a node's layer; one and the same for all calls."""
         key = id(node.operation)
         if key not in self._made:
-            inner = self._graph.scopes.get(self._graph.calls_of(node.path)[0]) if node.is_model else None
-            if inner is None or inner.refusal or self._layer_edits[key]:
+            if self._layer_edits[key] or _is_copied_whole(self._graph, node):
                 self._made[key] = self._succeed(node)
             else:
-                self._made[key] = self.build(inner)
+                self._made[key] = self.build(self._graph.scopes[self._graph.calls_of(node.path)[0]])
         return self._made[key]
 
     def _succeed(self, node: Node) -> Any:
@@ -233,7 +233,7 @@ class _Builder:
                 changes.update(edit.changes)
                 rules.append(edit.weights)
             elif isinstance(edit, Replace):
-                config = {"dtype": old.dtype_policy, **edit.spec.config, "name": old.name}
+                config = {"dtype": _float_policy(old), **edit.spec.config, "name": old.name}
                 new = LayerSpec(edit.spec.cls, config).make(old.name)
                 self.successions.append(
                     Succession(node.path, old, new, edit.weights, same_class=False, changed=frozenset())
@@ -256,7 +256,7 @@ class _Builder:
         made = []
         for spec in specs:
             name = names.free(spec.config.get("name") or f"{node.name}_{_snake(spec.cls.__name__)}")
-            dtype = {"dtype": node.operation.dtype_policy} if node.is_layer else {}
+            dtype = {"dtype": _float_policy(node.operation)} if node.is_layer else {}
             made.append(LayerSpec(spec.cls, {**dtype, **spec.config, "name": name}).make(name))
         return made
 
@@ -279,6 +279,38 @@ class _Names:
 
 def _first_tensor(call: Any) -> Any:
     return next(leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if isinstance(leaf, keras.KerasTensor))
+
+
+def _float_policy(layer: Any) -> Any:
+    """A layer's precision, and that from which it was quantized, which not every layer can be."""
+    policy = layer.dtype_policy
+    if not isinstance(policy, keras.dtype_policies.QuantizedDTypePolicy):
+        return policy
+    computed = policy.compute_dtype
+    return keras.dtype_policies.DTypePolicy(computed if computed == policy.variable_dtype else f"mixed_{computed}")
+
+
+def _refuse_hidden_sharing(graph: ModelGraph) -> None:
+    """Raise `UncopyableError` where layers hold the same layer inside, as their copies would not."""
+    holders: dict[int, Node] = {}
+    for node in graph.nodes.values():
+        # What cannot be rewritten is copied with the layer around it.
+        if not node.is_layer or node.is_input or graph.refusal(node.path):
+            continue
+        inside = internals.layer_tree(node.operation) if _is_copied_whole(graph, node) else [node.operation]
+        for layer in inside:
+            holder = holders.setdefault(id(layer), node)
+            if holder.operation is not node.operation:
+                raise UncopyableError(
+                    f"`{holder.path}` and `{node.path}` share the layer `{layer.name}`, which at least one of them "
+                    "holds inside: their copies would have one each, and so would the model once saved and loaded. "
+                    "Call that layer itself where the model is put together."
+                )
+
+
+def _is_copied_whole(graph: ModelGraph, node: Node) -> bool:
+    first = graph.calls_of(node.path)[0]
+    return not node.is_model or first not in graph.scopes or graph.scopes[first].refusal is not None
 
 
 def _is_input(layer: Any) -> bool:

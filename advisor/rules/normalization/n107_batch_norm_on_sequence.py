@@ -121,10 +121,11 @@ class BatchNormOnSequence(Rule):
                 yield self._mixed(norm)
 
     def _mixed(self, norm: LayerFacts) -> Finding:
+        steps = "" if norm.output_shape[1] is None else f"{norm.output_shape[1]} "
         choice = layer_norm(norm, "each step of a sequence is normalized on its own")
         return self.finding(
             norm,
-            message=f"`{norm.path}` normalizes all {norm.output_shape[1] or ''} steps of recurrent sequences together",
+            message=f"`{norm.path}` normalizes all {steps}steps of recurrent sequences together",
             why="Steps have statistics of their own; mixed over the batch, they depend on the other sequences in it.",
             fix=None
             if choice is None

@@ -195,3 +195,12 @@ def test_a_model_inside_a_hand_written_block_has_no_known_sources():
     assert graph.producers("block/encoder/hidden") == ()
     assert graph.consumers("block/encoder/hidden") == ("block/encoder/relu",)
     assert "`block` (Encoder)" in graph.refusal("block/encoder/hidden")
+
+
+def test_a_model_inside_a_wrapper_is_listed_and_refused():
+    frames = keras.Input((5, 4))
+    model = keras.Model(frames, layers.TimeDistributed(encoder(), name="each")(frames))
+    graph = read_graph(model)
+    assert graph.consumers("each/encoder/hidden") == ("each/encoder/relu",)
+    assert "`each` (TimeDistributed)" in graph.refusal("each/encoder/hidden")
+    assert graph.refusal("each") is None

@@ -5,10 +5,21 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from advisor.graph import Configure, InsertAfter, InsertBefore, LayerSpec, Remove, Replace, Wrap, read_graph
-from advisor.graph.keras_internals import layer_tree
+from advisor.graph import (
+    Configure,
+    ConfigureLoss,
+    InsertAfter,
+    InsertBefore,
+    LayerSpec,
+    Remove,
+    Replace,
+    Wrap,
+    read_graph,
+)
+from advisor.graph.keras_internals import compile_arguments, layer_tree
 from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import RewriteError, rebuild, relative_difference
+from advisor.rewrite.errors import UncopyableError
 from advisor.testing import randomize_weights, structure
 from keras_normpack import WeightNormalization
 
@@ -444,3 +455,41 @@ def test_a_metric_that_cannot_be_copied_is_shared():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
     model.compile("sgd", "mse", metrics=[Stubborn(1)])
     assert rebuild(read_graph(model)).model.compiled
+
+
+def test_a_layer_hidden_in_another_and_used_beside_it_is_refused():
+    x, twin = keras.Input((3, 4)), layers.Dense(2, name="twin")
+    model = keras.Model(x, layers.Add()([layers.TimeDistributed(twin, name="each")(x), twin(x)]))
+    with pytest.raises(UncopyableError, match="share the layer `twin`"):
+        rebuild(read_graph(model))
+
+
+@pytest.mark.parametrize("edit", [InsertAfter, Replace])
+def test_what_is_put_at_a_quantized_layer_is_not_quantized(edit):
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="dense")])
+    model.quantize("int8")
+    spec = LayerSpec(layers.Dropout, {"rate": 0.5})
+    copy = rebuild(read_graph(model), [edit("dense", spec if edit is Replace else (spec,))]).model
+    assert copy.layers[-1].dtype_policy.name == "float32"
+    copy(np.ones((2, 4)), training=True)
+
+
+def head_names(losses):
+    x = keras.Input((4,))
+    outputs = {"second": layers.Dense(3, name="b")(x), "first": layers.Dense(3, name="a", activation="softmax")(x)}
+    model = keras.Model(x, outputs)
+    model.compile("sgd", losses)
+    return model
+
+
+@pytest.mark.parametrize("losses", ["single", "dict"])
+def test_the_loss_of_one_output_changes_alone(losses):
+    name = "sparse_categorical_crossentropy"
+    model = head_names(name if losses == "single" else {"first": name, "second": name})
+    graph = read_graph(model)
+    position = [source.path for source in graph.outputs].index("b")
+    changed = rebuild(graph, [ConfigureLoss("b", position, {"from_logits": True})]).model
+    loss = compile_arguments(changed)["loss"]
+    assert loss["first"] == name
+    assert loss["second"].get_config()["from_logits"] is True
+    changed.fit(np.ones((4, 4)), {"first": np.ones(4), "second": np.ones(4)}, verbose=0)

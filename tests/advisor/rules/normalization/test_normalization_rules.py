@@ -307,3 +307,11 @@ class TestTwoNormsInARow:
         inputs = keras.Input((8, 8, 4))
         model = keras.Model(inputs, layers.Add()([nested(layers.LayerNormalization()(inputs)), nested(inputs)]))
         assert not _findings(model, "N114")
+
+
+def test_steps_of_unknown_number_are_not_counted():
+    model = keras.Sequential(
+        [keras.Input((None, 3)), layers.LSTM(4, return_sequences=True), layers.BatchNormalization()]
+    )
+    (finding,) = advise(model, select="N107").findings
+    assert "normalizes all steps of" in finding.message
