@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from keras import layers
 
 from advisor.facts.facts import Facts
-from advisor.facts.kinds import Kind
+from advisor.facts.kinds import Kind, core_layer
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
 from advisor.graph.keras_internals import wrapped_layers
 
@@ -99,7 +99,8 @@ def _unfit_producer(facts: Facts, producer: LayerFacts) -> str | None:
         return "it does not stand directly after a convolution or dense layer"
     if producer.activation is not None:
         return "it stands after an activation"
-    if producer.cls not in _FOLDABLE or _is_reparameterized(facts.graph.nodes[producer.path].operation):
+    operation = facts.graph.nodes[producer.path].operation
+    if producer.cls not in _FOLDABLE or _is_reparameterized(operation) or _is_adapted(operation):
         return "the layer before it computes its weights in its own way"
     return None
 
@@ -108,6 +109,12 @@ def _is_reparameterized(operation: Any) -> bool:
     """Whether a wrapper stands between the layer and its weights; `TimeDistributed` does not."""
     inner = wrapped_layers(operation)
     return bool(inner) and not (isinstance(operation, layers.TimeDistributed) and not wrapped_layers(inner[0]))
+
+
+def _is_adapted(operation: Any) -> bool:
+    """Whether a layer computes with more than its kernel: with scales of quantized values, or a low-rank update."""
+    layer = core_layer(operation)
+    return getattr(layer, "quantization_mode", None) is not None or bool(getattr(layer, "lora_enabled", False))
 
 
 def _unfit_axis(norm: LayerFacts, linear: LayerFacts) -> str | None:

@@ -85,10 +85,14 @@ def layer_lines(graph: ModelGraph) -> list[str]:
 
 
 def _arguments(layer: Any) -> str:
+    try:
+        config = layer.get_config()
+    except Exception:
+        return "…"  # a hand-written layer that does not tell them
     defaults = {name: parameter.default for name, parameter in inspect.signature(type(layer)).parameters.items()}
     return ", ".join(
         f"{name}={value!r}"
-        for name, value in layer.get_config().items()
+        for name, value in config.items()
         if isinstance(value, (bool, int, float, str, tuple, list))
         and name in defaults
         and value != defaults[name]

@@ -43,13 +43,21 @@ def add_regularizer(
     """
     penalty = keras.regularizers.get(regularizer)
     facts = facts_of(model)
-    targets = chosen(facts, layers, lambda layer: layer.kind in _KINDS and not layer.has_penalty, "layers")
+    targets = chosen(facts, layers, lambda layer: bool(_arguments(layer)) and not layer.has_penalty, "layers")
     edits = [Configure(target.path, _changes(target, penalty)) for target in first_calls(facts, targets)]
     return rebuild(facts.graph, edits).model
 
 
 def _changes(layer: LayerFacts, penalty: keras.regularizers.Regularizer) -> dict[str, object]:
-    names = [name for name in _REGULARIZED if name in layer.config]
+    names = _arguments(layer)
     if not names:
-        raise ValueError(f"`layers` must name layers with a kernel. Received: `{layer.path}` ({layer.cls.__name__})")
+        raise ValueError(
+            "`layers` must name layers with a kernel: convolutions, dense and recurrent ones. Received: "
+            f"`{layer.path}` ({layer.cls.__name__})"
+        )
     return dict.fromkeys(names, keras.regularizers.serialize(penalty))
+
+
+def _arguments(layer: LayerFacts) -> list[str]:
+    """The arguments of the layer that penalize kernels; none for an `RNN`, whose cells have them."""
+    return [name for name in _REGULARIZED if name in layer.config] if layer.kind in _KINDS else []

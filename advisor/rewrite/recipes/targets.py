@@ -35,6 +35,7 @@ def chosen(
 
     Raises:
         ValueError: If a path names no layer of the model.
+        RewriteError: If it names a layer that cannot be rewritten.
     """
     if paths is None:
         candidates = [layer for layer in facts.layers.values() if default(layer)]
@@ -44,6 +45,9 @@ def chosen(
         if missing:
             known = ", ".join(path for path, layer in facts.layers.items() if layer.kind != "input")
             raise ValueError(f"`{argument}` names no layer of the model: {missing}. Its layers: {known}")
+        refused = [path for path in wanted if facts.graph.refusal(path)]
+        if refused:
+            raise RewriteError(f"`{refused[0]}` cannot be rewritten: {facts.graph.refusal(refused[0])}.")
         candidates = [facts.layers[path] for path in wanted]
     return [layer for layer in candidates if not facts.graph.refusal(layer.path)]
 

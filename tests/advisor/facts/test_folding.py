@@ -85,3 +85,11 @@ def test_a_pair_split_by_the_border_of_a_nested_model_folds():
     inputs = keras.Input((8, 8, 4))
     backbone = keras.Sequential([keras.Input((8, 8, 4)), layers.Conv2D(4, 3, name="conv")], name="backbone")
     assert folding(keras.Model(inputs, norm()(backbone(inputs)))) == ("backbone/conv", None)
+
+
+@pytest.mark.parametrize("adapt", [lambda layer: layer.enable_lora(2), lambda layer: layer.quantize("int8")])
+def test_a_layer_that_computes_with_more_than_its_kernel_takes_up_nothing(adapt):
+    dense = layers.Dense(4, name="linear")
+    model = stack(dense, norm(), shape=(6,))
+    adapt(dense)
+    assert folding(model) == (None, "the layer before it computes its weights in its own way")

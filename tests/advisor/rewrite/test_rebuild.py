@@ -493,3 +493,21 @@ def test_the_loss_of_one_output_changes_alone(losses):
     assert loss["first"] == name
     assert loss["second"].get_config()["from_logits"] is True
     changed.fit(np.ones((4, 4)), {"first": np.ones(4), "second": np.ones(4)}, verbose=0)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_outputs_of_any_precision_are_compared_by_value(dtype):
+    model = randomize_weights(keras.Sequential([keras.Input((4,)), layers.Dense(3, name="head", dtype=dtype)]))
+    nudged = rebuild(read_graph(model)).model
+    nudged.get_layer("head").bias.assign_add(keras.ops.full((3,), 0.125))
+    assert 0 < relative_difference(model, nudged, sample_inputs(model)) < np.inf
+
+
+def test_outputs_that_are_words_are_compared():
+    def looked_up(words):
+        return keras.Sequential([keras.Input((2,), dtype="int64"), layers.IntegerLookup(vocabulary=[0, 1]), words])
+
+    first, second = (looked_up(layers.StringLookup(vocabulary=words, invert=True)) for words in (["a"], ["b"]))
+    inputs = np.array([[0, 1], [1, 0]])
+    assert relative_difference(first, first, inputs) == 0.0
+    assert relative_difference(first, second, inputs) == np.inf

@@ -139,6 +139,20 @@ def test_penalties_on_depthwise_and_recurrent_layers():
     assert len(add_regularizer(keras.Sequential([keras.Input((4, 3)), layers.LSTM(2)])).losses) == 1
 
 
+def test_penalties_pass_over_recurrent_layers_made_of_cells():
+    cells = keras.Sequential([keras.Input((4, 3)), layers.RNN(layers.GRUCell(2), name="rnn"), layers.Dense(1)])
+    assert len(add_regularizer(cells).losses) == 1
+    with pytest.raises(ValueError, match=r"Received: `rnn` \(RNN\)"):
+        add_regularizer(cells, layers="rnn")
+
+
+def test_a_named_layer_that_cannot_be_rewritten_is_refused():
+    twin = keras.Sequential([keras.Input((4,)), layers.Dense(2, name="dense")], name="twin")
+    model = keras.Sequential([keras.Input((3, 4)), layers.TimeDistributed(twin, name="each")])
+    with pytest.raises(RewriteError, match=r"`each/twin/dense` cannot be rewritten: .*Python code"):
+        add_regularizer(model, layers="each/twin/dense")
+
+
 def test_stripping_takes_out_what_only_trains():
     stack = [layers.RandomFlip(), layers.GaussianNoise(0.1), layers.Conv2D(4, 3), layers.SpatialDropout2D(0.3)]
     model = keras.Sequential([keras.Input((8, 8, 3)), *stack, layers.Flatten(), layers.Dropout(0.5)])

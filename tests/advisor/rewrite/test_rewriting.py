@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from advisor import advise
+from advisor.graph import read_graph
 from advisor.rewrite import rewriting
 
 
@@ -68,3 +69,10 @@ def test_data_is_what_a_picky_model_is_verified_on():
     x = np.random.default_rng(0).uniform(20, 30, (64, 4)).astype("float32")
     advice = advise(overbiased(Picky()), batch_size=2, data=(x, x[:, 0]), select="N101")
     assert [applied.finding.code for applied in advice.rewrite().applied] == ["N101"]
+
+
+def test_the_diff_names_layers_that_do_not_tell_their_arguments():
+    with pytest.warns(UserWarning, match="`uncopyable`"):
+        rewrite = advise(overbiased(Uncopyable({1: object()}))).rewrite()
+    assert rewrite.diff == ""
+    assert "uncopyable: Uncopyable(…)" in rewriting.layer_lines(read_graph(rewrite.model))
