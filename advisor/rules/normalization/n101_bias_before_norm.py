@@ -13,7 +13,6 @@ from advisor.facts.folding import foldable_into
 from advisor.graph import Configure, ReadVariable, WeightRule
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
-from advisor.rules.normalization.surroundings import learns
 from advisor.rules.registry import rule
 
 # The second is the mean that batch renormalization trains with.
@@ -145,7 +144,7 @@ def _is_idle(facts: Facts, linear: LayerFacts, norm: LayerFacts) -> bool:
     if not linear.has_bias or linear.config.get("activity_regularizer") is not None:
         return False
     # Beside a frozen normalization, the bias takes the part of its `beta`.
-    return learns(facts, norm) or not linear.trainable
+    return norm.trainable or not linear.trainable
 
 
 def _means_without_bias(linear: str, norm: str) -> WeightRule:

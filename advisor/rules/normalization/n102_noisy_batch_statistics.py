@@ -19,7 +19,7 @@ from advisor.rules.normalization.batch_statistics import (
 )
 from advisor.rules.normalization.choice import batch_independent_norm
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import learns, on_recurrent_sequence, reads_data
+from advisor.rules.normalization.surroundings import on_recurrent_sequence, overridden_mode, reads_data
 from advisor.rules.registry import rule
 
 
@@ -55,10 +55,9 @@ def _frozen() -> keras.Model:
     return _convolutional(layers.BatchNormalization(trainable=False))
 
 
-def _inference_only() -> keras.Model:
-    backbone = _convolutional(layers.BatchNormalization())
+def _called_for_inference(norm: keras.Layer) -> keras.Model:
     inputs = keras.Input((8, 8, 3))
-    return keras.Model(inputs, layers.Dense(2)(backbone(inputs, training=False)))
+    return keras.Model(inputs, layers.Dense(2)(_convolutional(norm)(inputs, training=False)))
 
 
 @rule
@@ -70,7 +69,7 @@ class NoisyBatchStatistics(Rule):
         positions of its map, of which at most 4 count since neighbours say nearly the same. Fewer than 32 are too few.
         Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch; a
         measurement that contradicts the count is reported, without a fix.
-        Frozen layers and calls with `training=False` use no batch statistics.
+        Frozen layers use no batch statistics; calls with `training=False` do, as `fit` overrides that argument.
 
     Why it matters:
         The noise of the statistics is noise in every activation, and the moving averages used at inference no longer
@@ -94,13 +93,12 @@ class NoisyBatchStatistics(Rule):
     name = "noisy-batch-statistics"
     severity = Severity.WARNING
     requires = frozenset({Requirement.BATCH_SIZE})
-    references = ("wu-2018", "ioffe-2017")
+    references = ("wu-2018", "ioffe-2017", "keras-20285")
 
     VALID = (
         Case("a batch of 8 maps", lambda: _convolutional(layers.BatchNormalization()), {"batch_size": 8}),
         Case("a batch of 32 vectors", lambda: _dense(layers.BatchNormalization()), {"batch_size": 32}),
         Case("frozen", _frozen, {"batch_size": 2}),
-        Case("a backbone that only infers", _inference_only, {"batch_size": 2}),
         Case("renormalized already", lambda: _convolutional(layers.BatchNormalization(renorm=True)), {"batch_size": 2}),
         Case(
             "vectors at batch 1, which have no variance at all",
@@ -128,6 +126,12 @@ class NoisyBatchStatistics(Rule):
             lambda: _channels_first(layers.GroupNormalization(2, axis=1)),
         ),
         Case(
+            "a backbone called with `training=False`, which `fit` overrides",
+            lambda: _called_for_inference(layers.BatchNormalization()),
+            {"batch_size": 4},
+            lambda: _called_for_inference(layers.GroupNormalization(2)),
+        ),
+        Case(
             "on a phone",
             lambda: _convolutional(layers.BatchNormalization()),
             {"batch_size": 4, "target": "mobile"},
@@ -145,7 +149,7 @@ class NoisyBatchStatistics(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for norm in facts.batch_norms():
-            if norm.config["renorm"] or not learns(facts, norm):
+            if norm.config["renorm"] or not norm.trainable:
                 continue
             if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
                 continue
@@ -178,7 +182,8 @@ class NoisyBatchStatistics(Rule):
                 f"`{norm.path}` normalizes with statistics of batches of {batch}, worth {samples} independent values "
                 f"per channel where {MINIMUM_EFFECTIVE_SAMPLES} are needed"
             ),
-            why="Their noise disturbs training, and the moving averages used at inference do not describe it.",
+            why="Their noise disturbs training, and the moving averages used at inference do not describe it."
+            + overridden_mode(facts, norm),
             measurements=() if measured is None else (measured,),
             fix=None
             if choice is None

@@ -13,7 +13,7 @@ from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.batch_statistics import has_no_variance
 from advisor.rules.normalization.choice import layer_norm
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import learns, reads_data
+from advisor.rules.normalization.surroundings import overridden_mode, reads_data
 from advisor.rules.registry import rule
 
 
@@ -49,7 +49,8 @@ class BatchNormWithoutVariance(Rule):
 
     What it does:
         Finds batch normalization of dense features, or of maps with a single position, where each replica sees one
-        sample per step. Frozen layers and calls with `training=False` use no batch statistics.
+        sample per step. Frozen layers use no batch statistics; calls with `training=False` do, as `fit` overrides that
+        argument.
 
     Why it matters:
         The mean of a single value is the value itself, so that `x − mean` is zero: in training the layer puts out
@@ -71,7 +72,7 @@ class BatchNormWithoutVariance(Rule):
     name = "batch-norm-without-variance"
     severity = Severity.ERROR
     requires = frozenset({Requirement.BATCH_SIZE})
-    references = ("ba-2016",)
+    references = ("ba-2016", "keras-20285")
 
     VALID = (
         Case("batch 2", lambda: _dense(layers.BatchNormalization()), {"batch_size": 2}),
@@ -104,7 +105,7 @@ class BatchNormWithoutVariance(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for norm in facts.batch_norms():
-            if has_no_variance(facts, norm) and learns(facts, norm):
+            if has_no_variance(facts, norm) and norm.trainable:
                 yield self._constant(facts, norm)
 
     def _constant(self, facts: Facts, norm: LayerFacts) -> Finding:
@@ -112,7 +113,8 @@ class BatchNormWithoutVariance(Rule):
         return self.finding(
             norm,
             message=f"`{norm.path}` sees a single value per feature in a batch of 1, and their variance is zero",
-            why="In training it puts out `beta` whatever comes in, and nothing before it learns.",
+            why="In training it puts out `beta` whatever comes in, and nothing before it learns."
+            + overridden_mode(facts, norm),
             fix=None
             if choice is None
             else Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),

@@ -12,7 +12,7 @@ from advisor.graph import Configure, Edit, InsertAfter, Remove
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.activations import fused_activation, moved_activation
-from advisor.rules.normalization.surroundings import learns, on_recurrent_sequence
+from advisor.rules.normalization.surroundings import on_recurrent_sequence
 from advisor.rules.registry import rule
 
 
@@ -147,7 +147,7 @@ def _could_fold(facts: Facts, linear: LayerFacts, activation: LayerFacts, norm: 
         linear.kind in LINEAR_KINDS
         and activation.kind in LINEAR_KINDS | {Kind.ACTIVATION}
         and linear.trainable
-        and learns(facts, norm)
+        and norm.trainable
         and facts.sole_consumer(activation.path) is norm
         and (linear is activation or (linear.is_linear and facts.sole_consumer(linear.path) is activation))
         and linear.channel_axis == norm.channel_axis

@@ -12,7 +12,7 @@ from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.choice import layer_norm
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import learns, on_recurrent_sequence
+from advisor.rules.normalization.surroundings import on_recurrent_sequence
 from advisor.rules.registry import rule
 
 
@@ -117,7 +117,7 @@ class BatchNormOnSequence(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for norm in facts.batch_norms():
-            if on_recurrent_sequence(facts, norm) and learns(facts, norm):
+            if on_recurrent_sequence(facts, norm) and norm.trainable:
                 yield self._mixed(norm)
 
     def _mixed(self, norm: LayerFacts) -> Finding:

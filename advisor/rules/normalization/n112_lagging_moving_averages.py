@@ -12,7 +12,7 @@ from advisor.graph import Configure
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.batch_statistics import TOLERATED_STALE_WEIGHT, settled_momentum, stale_weight
-from advisor.rules.normalization.surroundings import learns
+from advisor.rules.normalization.surroundings import overridden_mode
 from advisor.rules.registry import rule
 
 
@@ -35,8 +35,9 @@ class LaggingMovingAverages(Rule):
 
     What it does:
         Computes the weight that the moving averages still give, at the end of the planned run, to all but its last
-        hundredth: `momentum^(steps / 100)`. More than 0.05 is too much. Frozen layers, calls with `training=False` and
-        batch renormalization, which is trained on its moving averages, are left alone.
+        hundredth: `momentum^(steps / 100)`. More than 0.05 is too much. Frozen layers and batch
+        renormalization, which is trained on its moving averages, are left alone; calls with `training=False` are not,
+        as `fit` overrides that argument.
 
     Why it matters:
         At inference the layer normalizes by its moving averages. While the weights still move, these describe weights
@@ -60,7 +61,7 @@ class LaggingMovingAverages(Rule):
     name = "lagging-moving-averages"
     severity = Severity.WARNING
     requires = frozenset({Requirement.STEPS})
-    references = ("keras-3949", "wu-2021")
+    references = ("keras-3949", "wu-2021", "keras-20285")
 
     VALID = (
         Case("a long run", _with, {"steps_per_epoch": 300, "epochs": 100}),
@@ -89,10 +90,10 @@ class LaggingMovingAverages(Rule):
         for norm in facts.batch_norms():
             momentum = norm.config["momentum"]
             lags = stale_weight(momentum, steps) > TOLERATED_STALE_WEIGHT and momentum > settled_momentum(steps)
-            if lags and learns(facts, norm) and not norm.config["renorm"]:
-                yield self._lagging(norm, momentum, steps)
+            if lags and norm.trainable and not norm.config["renorm"]:
+                yield self._lagging(facts, norm, momentum, steps)
 
-    def _lagging(self, norm: LayerFacts, momentum: float, steps: int) -> Finding:
+    def _lagging(self, facts: Facts, norm: LayerFacts, momentum: float, steps: int) -> Finding:
         settled = settled_momentum(steps)
         return self.finding(
             norm,
@@ -100,7 +101,8 @@ class LaggingMovingAverages(Rule):
                 f"the moving averages of `{norm.path}` (momentum {momentum:g}) give a weight of "
                 f"{stale_weight(momentum, steps):.0%} to what comes before the last hundredth of {steps} planned steps"
             ),
-            why="Inference uses these averages, and they describe weights that training has left behind.",
+            why="Inference uses these averages, and they describe weights that training has left behind."
+            + overridden_mode(facts, norm),
             fix=Fix(
                 f"set momentum={settled:g} in `{norm.path}`", (Configure(norm.path, {"momentum": settled}),), "retrain"
             ),

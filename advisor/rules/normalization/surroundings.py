@@ -1,4 +1,4 @@
-"""Where a normalization stands: what feeds it, what reads it, and whether training ever runs it."""
+"""Where a normalization stands: what feeds it, what reads it, and how it is called."""
 
 from __future__ import annotations
 
@@ -54,9 +54,17 @@ def on_recurrent_sequence(facts: Facts, layer: LayerFacts) -> bool:
     )
 
 
-def learns(facts: Facts, layer: LayerFacts) -> bool:
-    """Whether training runs a batch normalization on batch statistics: not frozen, not only called for inference."""
-    return layer.trainable and not _only_infers(facts.graph, layer.path)
+def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
+    """What to say of a layer that is called with `training=False`; empty for any other.
+
+    A functional model hands the `training=True` of `fit` to all its layers, whatever they were called with when it was
+    put together: https://github.com/keras-team/keras/issues/20285.
+    """
+    if not _only_infers(facts.graph, layer.path):
+        return ""
+    return (
+        " The `training=False` of its call is overridden by `fit`; freeze it (`trainable=False`) to keep it as it is."
+    )
 
 
 def _nearest(path: str, facts: Facts, step: Callable[[str], tuple[str, ...]]) -> frozenset[Kind]:
