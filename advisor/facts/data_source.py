@@ -166,6 +166,9 @@ def _to_numpy(leaf: Any) -> np.ndarray:
         leaf = leaf.detach().cpu()
     if hasattr(leaf, "to_numpy"):
         return np.asarray(leaf.to_numpy())
+    if hasattr(leaf, "to_tensor") or hasattr(leaf, "dense_shape"):
+        # TensorFlow's ragged and sparse tensors: padded and filled with zeros, as Keras itself makes arrays of them.
+        return np.asarray(keras.ops.convert_to_numpy(leaf))
     return np.asarray(leaf)
 
 

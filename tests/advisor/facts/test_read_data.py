@@ -385,3 +385,18 @@ def test_other_things_are_refused():
         read_data((IMAGES,) * 4, classifier())
     with pytest.raises(ValueError, match="without batches"):
         read_data(tf.data.Dataset.from_tensor_slices((IMAGES[:0], LABELS[:0])).batch(3), classifier())
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_ragged_tensors_are_padded_and_sparse_ones_filled(batched):
+    ragged = tf.ragged.constant([[1, 2], [3], [4, 5, 6], [1]])
+    sparse = tf.sparse.from_dense(np.eye(4, dtype="float32"))
+    words = keras.Sequential([keras.Input((None,), dtype="int32"), layers.Embedding(7, 2), layers.LSTM(2)])
+    counts = keras.Sequential([keras.Input((4,), sparse=True), layers.Dense(2)])
+    for model, x in ((words, ragged), (counts, sparse)):
+        pair = (x, np.zeros((4, 2)))
+        data = tf.data.Dataset.from_tensor_slices(pair).batch(4) if batched else pair
+        facts = read_data(data, read_graph(model), batch_size=4)
+        expected = ragged.to_tensor() if model is words else np.eye(4)
+        (seen,) = [inputs for inputs, _ in facts.batches]
+        np.testing.assert_array_equal(np.sort(seen, axis=0), np.sort(expected, axis=0))
