@@ -22,6 +22,7 @@ from advisor.graph import (
     Remove,
     Replace,
     Scope,
+    WeightRule,
     Wrap,
 )
 from advisor.graph import keras_internals as internals
@@ -227,26 +228,29 @@ class _Builder:
         old = node.operation
         edits = self._layer_edits[id(old)]
         changes: dict[str, Any] = {}
-        rules = []
+        rules: list[WeightRule] = []
         for edit in edits:
             if isinstance(edit, Configure):
                 changes.update(edit.changes)
-                rules.append(edit.weights)
+                rules.extend([edit.weights] if edit.weights else [])
             elif isinstance(edit, Replace):
                 config = {"dtype": _float_policy(old), **edit.spec.config, "name": old.name}
                 new = LayerSpec(edit.spec.cls, config).make(old.name)
                 self.successions.append(
-                    Succession(node.path, old, new, edit.weights, same_class=False, changed=frozenset())
+                    Succession(
+                        node.path,
+                        old,
+                        new,
+                        ((edit.weights,) if edit.weights else ()),
+                        same_class=False,
+                        changed=frozenset(),
+                    )
                 )
                 return new
         new = clone_layer(old, changes)
         configured = any(isinstance(edit, Configure) for edit in edits)
-        for rule in rules or [None]:
-            self.successions.append(
-                Succession(
-                    node.path, old, new, rule, same_class=True, changed=frozenset(changes) if configured else None
-                )
-            )
+        changed = frozenset(changes) if configured else None
+        self.successions.append(Succession(node.path, old, new, tuple(rules), same_class=True, changed=changed))
         for edit in edits:
             if isinstance(edit, Wrap):
                 new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})

@@ -39,7 +39,7 @@ class Succession:
         path: Path of the old node.
         old: The old layer.
         new: The new one.
-        weights: Computes values of new variables, or None.
+        weights: Compute values of new variables, in order.
         same_class: Whether variables of equal name and shape mean the same in both.
         changed: Arguments that differ between the two; None where the layer is a plain copy.
     """
@@ -47,7 +47,7 @@ class Succession:
     path: str
     old: Any
     new: Any
-    weights: WeightRule | None
+    weights: tuple[WeightRule, ...]
     same_class: bool
     changed: frozenset[str] | None
 
@@ -77,9 +77,9 @@ def carry_weights(
             internals.initialize(new, old)
             origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
             old_of[id(new)] = old
-            _carry_attributes(new, old, succession.changed)
-        if succession.weights is not None:
-            for new, value in _computed(succession, read):
+            _carry_attributes(new, old, succession)
+        for rule in succession.weights:
+            for new, value in _computed(succession, rule(read)):
                 internals.initialize(new, value)
                 origins[id(new)] = WeightOrigin("mapped", succession.path)
         if succession.changed is None:
@@ -143,9 +143,7 @@ def _by_name(old: list[Any], new: list[Any]) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _computed(succession: Succession, read: ReadVariable) -> list[tuple[Any, np.ndarray]]:
-    assert succession.weights is not None
-    values: Mapping[str, np.ndarray] = succession.weights(read)
+def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> list[tuple[Any, np.ndarray]]:
     by_name = {variable.name: variable for variable in reversed(succession.new.variables)}
     missing = set(values) - set(by_name)
     if missing:
@@ -156,9 +154,10 @@ def _computed(succession: Succession, read: ReadVariable) -> list[tuple[Any, np.
     return [(by_name[name], value) for name, value in values.items()]
 
 
-def _carry_attributes(new: Any, old: Any, changed: frozenset[str] | None) -> None:
+def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
     """Regularizer and constraint as they are bound now, which may differ from what the layer's arguments say."""
-    if changed is not None and not changed:
+    changed = succession.changed
+    if changed is not None and not changed and not succession.weights:
         # Made anew from its own arguments on purpose: what they say is to be bound now.
         return
     for attribute in ("regularizer", "constraint"):

@@ -278,6 +278,21 @@ def test_a_dead_penalty_stays_dead_until_it_is_bound_on_purpose():
     assert len(rebuild(graph, [Configure("dense", {})]).model.losses) == 1
 
 
+def test_new_values_for_a_layer_leave_its_penalties_as_they_are_bound():
+    model = keras.Sequential([keras.Input((4,)), layers.BatchNormalization(name="norm")])
+    model.get_layer("norm").gamma.regularizer = keras.regularizers.L2(0.1)
+    shifted = Configure("norm", {}, weights=lambda read: {"moving_mean": read("norm", "moving_mean") + 1.0})
+    assert len(rebuild(read_graph(model), [shifted]).model.losses) == 1
+
+
+def test_several_changes_of_one_layer_add_up():
+    model = randomize_weights(keras.Sequential([keras.Input((4,)), layers.BatchNormalization(name="norm")]))
+    shifted = Configure("norm", {}, weights=lambda read: {"moving_mean": read("norm", "moving_mean") + 1.0})
+    norm = rebuild(read_graph(model), [shifted, Configure("norm", {"momentum": 0.5})]).model.get_layer("norm")
+    assert norm.momentum == 0.5
+    np.testing.assert_allclose(norm.moving_mean.value, model.get_layer("norm").moving_mean.value + 1.0)
+
+
 def test_insertions_go_where_they_are_told():
     model = nested()
     drop, norm = LayerSpec(layers.Dropout, {"rate": 0.2}), LayerSpec(layers.LayerNormalization)
