@@ -6,6 +6,7 @@ same round.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,19 +53,19 @@ class LayerSpec:
 
 
 @dataclass(frozen=True)
-class Edit:
+class Edit(ABC):
     """Base of all edits: which node it is about."""
 
     path: str
 
     @property
+    @abstractmethod
     def footprint(self) -> frozenset[Touch]:
         """What the edit touches; two edits with a common touch conflict."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """One line a person can follow by hand."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
