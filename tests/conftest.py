@@ -20,3 +20,13 @@ def fresh_keras_state():
     # Collecting garbage would cost more than most tests.
     keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    """The pack's tests run on any backend; those of what only TensorFlow has are left out on the others."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return
+    for item in items:
+        if item.get_closest_marker("tensorflow_only"):
+            item.add_marker(pytest.mark.skip(reason=f"needs the tensorflow backend, this is {backend}"))

@@ -79,6 +79,100 @@ def instance_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilo
     return ops.cast(x * scale + offset, inputs.dtype)
 
 
+def group_normalization(
+    inputs: Any, gamma: Any, beta: Any, groups: int, axis: int, epsilon: float, mask: Any = None
+) -> Any:
+    """Normalizes groups of channels of each sample over all positions.
+
+    `y = gamma · (x - mean) / sqrt(variance + epsilon) + beta` with statistics per sample and group. Wu & He 2018,
+    arXiv:1803.08494, equations 1 to 6. It is computed as `x · a + b` with a and b per sample and channel.
+
+    Args:
+        inputs: Tensor of rank 2 or more, such as `(batch, height, width, channels)`; the channels are known.
+        gamma: Scale, shape `(channels,)`, or `None` for 1.
+        beta: Offset, shape `(channels,)`, or `None` for 0.
+        groups: Number of groups, a divisor of the number of channels.
+        axis: The channel axis.
+        epsilon: Added to the variance, above 0.
+        mask: Positions that count, shape `(batch, time)` or deeper along the axes that are not the channel axis, or
+            `None` for all.
+
+    Returns:
+        Outputs of the inputs' shape and dtype.
+    """
+    x = ops.cast(inputs, _statistics_dtype(inputs))
+    rank = len(x.shape)
+    channel_axis = axis % rank
+    channels = x.shape[channel_axis]
+    sizes = tuple(ops.shape(x))
+    members = channel_axis + 1
+    grouped = ops.reshape(x, (*sizes[:channel_axis], groups, channels // groups, *sizes[members:]))
+    reduced = tuple(other for other in range(1, rank + 1) if other != channel_axis)
+    if mask is None:
+        mean, variance = ops.moments(grouped, axes=reduced, keepdims=True)
+    else:
+        positions = ops.expand_dims(_align(mask, rank, channel_axis), members)
+        mean, variance = _masked_moments(grouped, positions, reduced)
+    channels_only = [channels if other == channel_axis else 1 for other in range(rank)]
+    per_channel = (sizes[0], *channels_only[1:])
+    scale = ops.reshape(ops.repeat(ops.rsqrt(variance + epsilon), channels // groups, axis=members), per_channel)
+    mean = ops.reshape(ops.repeat(mean, channels // groups, axis=members), per_channel)
+    if gamma is not None:
+        scale = scale * ops.reshape(ops.cast(gamma, x.dtype), channels_only)
+    offset = -mean * scale
+    if beta is not None:
+        offset = offset + ops.reshape(ops.cast(beta, x.dtype), channels_only)
+    return ops.cast(x * scale + offset, inputs.dtype)
+
+
+def layer_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> Any:
+    """Normalizes along one axis, each position of each sample by itself.
+
+    `y = gamma · (x - mean) / sqrt(variance + epsilon) + beta`. Ba et al. 2016, arXiv:1607.06450, equation 4.
+
+    Args:
+        inputs: Tensor of rank 2 or more, such as `(batch, time, features)`.
+        gamma: Scale, shape `(features,)`, or `None` for 1.
+        beta: Offset, shape `(features,)`, or `None` for 0.
+        axis: The axis that is normalized along.
+        epsilon: Added to the variance, above 0.
+
+    Returns:
+        Outputs of the inputs' shape and dtype.
+    """
+    x = ops.cast(inputs, _statistics_dtype(inputs))
+    mean, variance = ops.moments(x, axes=[axis], keepdims=True)
+    outputs = (x - mean) * ops.rsqrt(variance + epsilon)
+    along_axis = [-1 if other == axis % len(x.shape) else 1 for other in range(len(x.shape))]
+    if gamma is not None:
+        outputs = outputs * ops.reshape(ops.cast(gamma, x.dtype), along_axis)
+    if beta is not None:
+        outputs = outputs + ops.reshape(ops.cast(beta, x.dtype), along_axis)
+    return ops.cast(outputs, inputs.dtype)
+
+
+def rms_normalization(inputs: Any, gamma: Any, axis: int, epsilon: float) -> Any:
+    """Divides by the root of the mean square along one axis.
+
+    `y = gamma · x / sqrt(mean(x²) + epsilon)`. Zhang & Sennrich 2019, arXiv:1910.07467, equation 4.
+
+    Args:
+        inputs: Tensor of rank 2 or more, such as `(batch, time, features)`.
+        gamma: Scale, shape `(features,)`, or `None` for 1.
+        axis: The axis that is normalized along.
+        epsilon: Added to the mean square, above 0.
+
+    Returns:
+        Outputs of the inputs' shape and dtype.
+    """
+    x = ops.cast(inputs, _statistics_dtype(inputs))
+    outputs = x * ops.rsqrt(ops.mean(ops.square(x), axis=axis, keepdims=True) + epsilon)
+    if gamma is not None:
+        along_axis = [-1 if other == axis % len(x.shape) else 1 for other in range(len(x.shape))]
+        outputs = outputs * ops.reshape(ops.cast(gamma, x.dtype), along_axis)
+    return ops.cast(outputs, inputs.dtype)
+
+
 def _statistics_dtype(inputs: Any) -> str:
     return keras.backend.result_type(inputs.dtype, "float32")
 
@@ -104,5 +198,8 @@ def _masked_moments(x: Any, mask: Any, axes: tuple[int, ...]) -> tuple[Any, Any]
 
 REFERENCES: dict[str, Callable[..., Any]] = {
     "batch_normalization": batch_normalization,
+    "group_normalization": group_normalization,
     "instance_normalization": instance_normalization,
+    "layer_normalization": layer_normalization,
+    "rms_normalization": rms_normalization,
 }
