@@ -63,6 +63,13 @@ class StopsTheGradient(Scale):
 
 
 @keras.saving.register_keras_serializable(package="conformance")
+class HalvesTheGradient(Scale):
+    def call(self, inputs):
+        outputs = super().call(inputs)
+        return (outputs + ops.stop_gradient(outputs)) / 2
+
+
+@keras.saving.register_keras_serializable(package="conformance")
 class BakesTheBatchSizeIn(Scale):
     def call(self, inputs):
         return super().call(inputs) * ((inputs.shape[0] or 3) / 3)
@@ -99,7 +106,8 @@ def test_a_layer_without_fault_passes():
         (ClaimsAnotherShape, "output shape"),
         (OverflowsInFloat16, "dtypes: outputs under mixed_float16"),
         (ReturnsFloat32, "dtypes: expected outputs in float64"),
-        (StopsTheGradient, "training"),
+        (StopsTheGradient, "gradients"),
+        (HalvesTheGradient, "gradients: gradient to argument 0 of 1 inputs and the weights: expected a difference"),
         (DropsTheMask, "masking"),
         (BakesTheBatchSizeIn, "other batch sizes: outputs for a batch of"),
         (KeepsStateOutsideItsWeights, "dtypes|saving loading and cloning"),
@@ -108,6 +116,27 @@ def test_a_layer_without_fault_passes():
 def test_a_fault_is_found_and_the_check_named(layer_class, failed):
     with pytest.raises(AssertionError, match=rf"{layer_class.__name__}\(start=2.0\) fails the check of .*({failed})"):
         check_layer(layer_class, {"start": 2.0}, (3, 4, 5))
+
+
+@keras.saving.register_keras_serializable(package="conformance")
+class ScaledSum(Scale):
+    def build(self, input_shape):
+        super().build(input_shape[0])
+
+    def call(self, inputs):
+        return [super().call(inputs[0] + inputs[1]), inputs[0] - inputs[1]]
+
+    def compute_output_shape(self, input_shape):
+        return list(input_shape)
+
+
+def test_several_inputs_and_outputs():
+    def sum_and_difference(inputs, weights):
+        return [(inputs[0] + inputs[1]) * weights["scale"], inputs[0] - inputs[1]]
+
+    check_layer(ScaledSum, {"start": 2.0}, [(3, 4, 5), (3, 4, 5)], dynamic_axes=(1,), expected=sum_and_difference)
+    with pytest.raises(AssertionError, match="check of formula"):
+        check_layer(ScaledSum, {}, [(3, 4, 5), (3, 4, 5)], expected=lambda inputs, weights: inputs)
 
 
 def test_a_wrong_formula_is_found():
