@@ -84,7 +84,9 @@ def _sheet(picture: Picture, left: float, top: float, title: str) -> None:
 
 def recurrent() -> Picture:
     """Layer normalization inside a recurrent cell, step by step."""
-    picture = Picture(330, "Layer normalization in a recurrent cell: at every step, per sample, over the units")
+    picture = Picture(
+        330, "Layer normalization in a recurrent cell: at every step, per sample, over the gates of all units"
+    )
     for step in range(3):
         left = 66.0 + step * 212
         picture.text(left + 75, 34, f"time step {step + 1}", 13, anchor="middle", bold=True)
@@ -97,13 +99,13 @@ def recurrent() -> Picture:
             picture.rectangle(left + 19, y, 112, 18, "none", INK, 0, 1.8)
             if step == 0:
                 picture.text(left - 6, y + 13, str(sample + 1), 11, QUIET, "end")
-        picture.text(left + 75, 194, "units of a gate", 12, anchor="middle")
-        picture.text(left + 75, 210, "before its activation", 11, QUIET, "middle")
+        picture.text(left + 75, 194, "gates of all units", 12, anchor="middle")
+        picture.text(left + 75, 210, "before their activation", 11, QUIET, "middle")
         if step < 2:
             picture.arrow((left + 154, 132), (left + 208, 132), QUIET)
             picture.text(left + 181, 122, "h, c", 12, anchor="middle")
         picture.arrow((left + 75, 264), (left + 75, 228), QUIET)
         picture.text(left + 75, 280, f"x at step {step + 1}", 12, anchor="middle")
     picture.upright_text(34, 126, "N samples", 12)
-    picture.caption(312, "averaged together: the units of one sample at one step; the same γ and β at every step")
+    picture.caption(312, "averaged together: all gates of one sample at one step; the same γ and β at every step")
     return picture

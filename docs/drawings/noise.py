@@ -14,44 +14,43 @@ Dropped = Callable[[int, int, int, int], bool]
 
 def dropout() -> Picture:
     """What is zeroed together by each member of the family."""
-    picture = Picture(572, "The dropout family: what is set to zero together")
+    picture = Picture(444, "The dropout family: what is set to zero together")
     source = random.Random(3)
-    single = {(n, c, y, x) for n in range(SAMPLES) for c in range(MAPS) for y in range(SIDE) for x in range(SIDE)}
-    single = {place for place in sorted(single) if source.random() < 0.25}
-    maps = {(0, 1), (1, 0)}
-    centres = {(0, 0): [(4, 2)], (0, 1): [(2, 4)], (0, 2): [(5, 5), (2, 1)], (1, 0): [(3, 3)], (1, 2): [(4, 5)]}
+    places = [(n, c, y, x) for n in range(SAMPLES) for c in range(MAPS) for y in range(SIDE) for x in range(SIDE)]
+    single = {place for place in places if source.random() < 0.25}
+    centres = {0: [(4, 2)], 1: [(2, 4), (5, 1)]}
+    own_centres = {(0, 0): [(4, 2)], (0, 1): [(2, 4)], (0, 2): [(5, 5), (2, 1)], (1, 0): [(3, 3)], (1, 2): [(4, 5)]}
     shown: list[tuple[str, str, Dropped]] = [
         ("Dropout", "single values", lambda n, c, y, x: (n, c, y, x) in single),
-        ("SpatialDropout2D", "whole maps of a sample", lambda n, c, y, x: (n, c) in maps),
-        ("DropBlock2D", "squares, here block_size=3", _blocks(centres)),
-        ("DropPath, StochasticDepth", "the whole branch of a sample", lambda n, c, y, x: n == 1),
+        ("SpatialDropout2D", "whole maps of a sample", lambda n, c, y, x: (n, c) in {(0, 1), (1, 0)}),
+        ("DropPath", "the branch of a sample", lambda n, c, y, x: n == 1),
+        ("DropBlock2D", "squares through all maps", lambda n, c, y, x: _in_block(centres.get(n, []), y, x)),
+        ("… per_channel=True", "squares of each map", lambda n, c, y, x: _in_block(own_centres.get((n, c), []), y, x)),
+        ("StochasticDepth", "the branch of the whole batch", lambda n, c, y, x: True),
     ]
     for index, (name, words, dropped) in enumerate(shown):
-        left, top = 70 + index % 2 * 330, 62 + index // 2 * 262
-        picture.text(left - 2, top - 32, name, 13, bold=True)
-        picture.text(left - 2, top - 15, words, 12, QUIET)
+        left, top = 42 + index % 3 * 224, 58 + index // 3 * 194
+        picture.text(left, top - 28, name, 13, bold=True)
+        picture.text(left, top - 11, words, 12, QUIET)
         for sample in range(SAMPLES):
-            picture.upright_text(left - 10, top + sample * 92 + 40, f"sample {sample + 1}", 11, QUIET)
+            picture.upright_text(left - 9, top + sample * 64 + 28, f"sample {sample + 1}", 10, QUIET)
             for channel in range(MAPS):
-                _map(picture, left + channel * 88, top + sample * 92, sample, channel, dropped)
-        picture.text(left + 128, top + 192, "C channels, each a map H × W", 11, QUIET, "middle")
-    picture.caption(552, "set to 0 in this training step", DROPPED)
+                _map(picture, left + channel * 62, top + sample * 64, sample, channel, dropped)
+        picture.text(left + 90, top + 136, "C maps, each H × W", 11, QUIET, "middle")
+    picture.caption(424, "set to 0 in this training step", DROPPED)
     return picture
 
 
-def _blocks(centres: dict[tuple[int, int], list[tuple[int, int]]]) -> Dropped:
-    def dropped(n: int, c: int, y: int, x: int) -> bool:
-        return any(abs(y - row) <= 1 and abs(x - column) <= 1 for row, column in centres.get((n, c), []))
-
-    return dropped
+def _in_block(centres: list[tuple[int, int]], y: int, x: int) -> bool:
+    return any(abs(y - row) <= 1 and abs(x - column) <= 1 for row, column in centres)
 
 
 def _map(picture: Picture, left: float, top: float, sample: int, channel: int, dropped: Dropped) -> None:
-    for row in range(SIDE):
-        for column in range(SIDE):
-            fill = DROPPED if dropped(sample, channel, row, column) else CELL
-            picture.rectangle(left + column * 11.5, top + row * 11.5, 11.5, 11.5, fill, GRID)
-    picture.rectangle(left, top, SIDE * 11.5, SIDE * 11.5, "none", INK, 0, 1.6)
+    cells = [(row, column) for row in range(SIDE) for column in range(SIDE)]
+    for zero, fill in ((False, CELL), (True, DROPPED)):
+        chosen = [cell for cell in cells if dropped(sample, channel, *cell) == zero]
+        picture.cells([(left + column * 8, top + row * 8) for row, column in chosen], 8, 8, fill)
+    picture.rectangle(left, top, SIDE * 8, SIDE * 8, "none", INK, 0, 1.6)
 
 
 def monte_carlo() -> Picture:

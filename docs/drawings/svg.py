@@ -54,6 +54,27 @@ class Picture:
         """Adds a filled polygon."""
         self._add("polygon", points=_points(points), fill=fill, stroke=stroke, stroke_linejoin="round")
 
+    def polygons(self, shapes: Iterable[Iterable[tuple[float, float]]], fill: str, stroke: str = "none") -> None:
+        """Adds many polygons of one colour as one element."""
+        path = "".join(f"M{_points(points)}z" for points in shapes)
+        if path:
+            self._add("path", d=path, fill=fill, stroke=stroke, stroke_linejoin="round")
+
+    def cells(
+        self, corners: Iterable[tuple[float, float]], width: float, height: float, fill: str, stroke: str = GRID
+    ) -> None:
+        """Adds many rectangles of one size and colour, given by their upper left corners, as one element."""
+        size = f"h{_number(width)}v{_number(height)}h{_number(-width)}z"
+        path = "".join(f"M{_number(x)},{_number(y)}{size}" for x, y in corners)
+        if path:
+            self._add("path", d=path, fill=fill, stroke=stroke)
+
+    def lines(self, lines: Iterable[Iterable[tuple[float, float]]], stroke: str = INK, thickness: float = 1.6) -> None:
+        """Adds many lines of one colour as one element."""
+        path = "".join(f"M{_points(points)}" for points in lines)
+        if path:
+            self._add("path", d=path, fill="none", stroke=stroke, stroke_width=thickness, stroke_linecap="round")
+
     def line(
         self, points: Iterable[tuple[float, float]], stroke: str = INK, thickness: float = 1.6, dashes: str = "none"
     ) -> None:

@@ -72,13 +72,14 @@ class _Face:
         self.rows, self.columns, self.corner, self.set_of = rows, columns, corner, set_of
 
     def draw(self, picture: Picture, chosen: Hashable, light: float) -> None:
-        for row in range(self.rows):
-            for column in range(self.columns):
-                colour = TOGETHER if self.set_of(row, column) == chosen else CELL
-                corners = [self.corner(row + down, column + right) for down, right in ((0, 0), (0, 1), (1, 1), (1, 0))]
-                picture.polygon(corners, _shaded(colour, light), GRID)
-        for ends in self._borders():
-            picture.line(ends, INK, 1.8)
+        cells = [(row, column) for row in range(self.rows) for column in range(self.columns)]
+        for together, colour in ((False, CELL), (True, TOGETHER)):
+            shapes = [self._corners(*cell) for cell in cells if (self.set_of(*cell) == chosen) == together]
+            picture.polygons(shapes, _shaded(colour, light), GRID)
+        picture.lines(self._borders(), INK, 1.8)
+
+    def _corners(self, row: int, column: int) -> list[tuple[float, float]]:
+        return [self.corner(row + down, column + right) for down, right in ((0, 0), (0, 1), (1, 1), (1, 0))]
 
     def _borders(self) -> list[list[tuple[float, float]]]:
         """Lines between cells of different sets, and around the face."""
