@@ -188,8 +188,8 @@ def filter_response() -> Picture:
     for threshold, colour in ((-0.8, ACCENT), (0.6, TOGETHER)):
         picture.line(curve([max(value, threshold) for value in inputs], left, top, width, height, -1.4, 2), colour, 2.2)
     for y, name, colour in ((292, "τ = 0.6", TOGETHER), (316, "τ = 0, ReLU", INK), (340, "τ = −0.8", ACCENT)):
-        picture.line([(534, y - 4), (556, y - 4)], colour, 2.4, "5 4" if colour == INK else "none")
-        picture.text(564, y, name, 12)
+        picture.line([(548, y - 4), (570, y - 4)], colour, 2.4, "5 4" if colour == INK else "none")
+        picture.text(578, y, name, 12)
     return picture
 
 
@@ -240,8 +240,8 @@ def dynamic_tanh() -> Picture:
         picture.line(
             curve([math.tanh(alpha * value) for value in inputs], left, top, width, height, -1.1, 1.1), colour, 2.2
         )
-        picture.line([(534, y - 4), (556, y - 4)], colour, 2.4)
-        picture.text(564, y, f"α = {alpha:g}" + (", at first" if alpha == 0.5 else ""), 12)
+        picture.line([(548, y - 4), (570, y - 4)], colour, 2.4)
+        picture.text(578, y, f"α = {alpha:g}" + (", at first" if alpha == 0.5 else ""), 12)
     return picture
 
 
