@@ -1,6 +1,60 @@
 """Normalization and regularization layers for Keras 3."""
 
 from keras_normpack._version import __version__
-from keras_normpack.layers import BatchNormalization, DropPath, InstanceNormalization, WeightNormalization
+from keras_normpack.callbacks import (
+    GeneralizationEarlyStopping,
+    PreciseBatchNormalization,
+    StochasticWeightAveraging,
+    recompute_batch_statistics,
+)
+from keras_normpack.layers import (
+    TLU,
+    BatchNormalization,
+    DropBlock1D,
+    DropBlock2D,
+    DropBlock3D,
+    DropPath,
+    DynamicTanh,
+    FilterResponseNormalization,
+    GlobalResponseNormalization,
+    InstanceNormalization,
+    LayerNormGRU,
+    LayerNormGRUCell,
+    LayerNormLSTM,
+    LayerNormLSTMCell,
+    LayerNormSimpleRNNCell,
+    LayerScale,
+    MonteCarloDropout,
+    StochasticDepth,
+    WeightNormalization,
+)
+from keras_normpack.monte_carlo import MonteCarloPrediction, mc_predict
 
-__all__ = ["BatchNormalization", "DropPath", "InstanceNormalization", "WeightNormalization", "__version__"]
+__all__ = [
+    "TLU",
+    "BatchNormalization",
+    "DropBlock1D",
+    "DropBlock2D",
+    "DropBlock3D",
+    "DropPath",
+    "DynamicTanh",
+    "FilterResponseNormalization",
+    "GeneralizationEarlyStopping",
+    "GlobalResponseNormalization",
+    "InstanceNormalization",
+    "LayerNormGRU",
+    "LayerNormGRUCell",
+    "LayerNormLSTM",
+    "LayerNormLSTMCell",
+    "LayerNormSimpleRNNCell",
+    "LayerScale",
+    "MonteCarloDropout",
+    "MonteCarloPrediction",
+    "PreciseBatchNormalization",
+    "StochasticDepth",
+    "StochasticWeightAveraging",
+    "WeightNormalization",
+    "__version__",
+    "mc_predict",
+    "recompute_batch_statistics",
+]

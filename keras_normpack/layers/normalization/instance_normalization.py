@@ -5,10 +5,12 @@ from typing import Any
 import keras
 
 from keras_normpack import kernels
+from keras_normpack.layers.arguments import channels_on, check_axis, check_positive
+from keras_normpack.layers.normalization.channel_affine import ChannelAffine
 
 
 @keras.saving.register_keras_serializable(package="keras_normpack")
-class InstanceNormalization(keras.layers.Layer):
+class InstanceNormalization(ChannelAffine):
     """Normalizes each channel of each sample over all its positions.
 
     `y = gamma · (x - mean) / sqrt(variance + epsilon) + beta` with mean and variance per sample and channel, the same
@@ -62,57 +64,25 @@ class InstanceNormalization(keras.layers.Layer):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(axis, int) or axis == 0:
-            raise ValueError(
-                f"{type(self).__name__} normalizes over all axes but the batch and the channel axis, so argument "
-                f"`axis` must be an integer other than 0, the batch axis. Received: axis={axis!r}"
-            )
-        if not epsilon > 0:
-            raise ValueError(
-                f"Argument `epsilon` of {type(self).__name__} must be above 0. Received: epsilon={epsilon!r}"
-            )
-        self.axis = axis
-        self.epsilon = float(epsilon)
-        self.center = center
-        self.scale = scale
-        self.beta_initializer = keras.initializers.get(beta_initializer)
-        self.gamma_initializer = keras.initializers.get(gamma_initializer)
-        self.beta_regularizer = keras.regularizers.get(beta_regularizer)
-        self.gamma_regularizer = keras.regularizers.get(gamma_regularizer)
-        self.beta_constraint = keras.constraints.get(beta_constraint)
-        self.gamma_constraint = keras.constraints.get(gamma_constraint)
+        super().__init__(
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
+        self.axis = check_axis(self, axis)
+        self.epsilon = check_positive(self, "epsilon", epsilon)
         self.supports_masking = True
-        self.gamma = None
-        self.beta = None
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates `gamma` and `beta`, in this order."""
-        self._check_shape(input_shape)
-        channels = input_shape[self.axis]
-        if channels is None:
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} needs a known number of channels on axis {self.axis}. "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
-        if self.scale:
-            self.gamma = self.add_weight(
-                name="gamma",
-                shape=(channels,),
-                initializer=self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                autocast=False,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                name="beta",
-                shape=(channels,),
-                initializer=self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                autocast=False,
-            )
+        channels = channels_on(self, input_shape, self.axis, least_rank=3)
+        self.add_affine_weights(channels)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
@@ -133,36 +103,9 @@ class InstanceNormalization(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Gives the shape of the inputs back."""
-        self._check_shape(input_shape)
+        channels_on(self, input_shape, self.axis, least_rank=3)
         return tuple(input_shape)
 
     def get_config(self) -> dict[str, Any]:
         """Gives the arguments the layer was made with."""
-        return {
-            **super().get_config(),
-            "axis": self.axis,
-            "epsilon": self.epsilon,
-            "center": self.center,
-            "scale": self.scale,
-            "beta_initializer": keras.initializers.serialize(self.beta_initializer),
-            "gamma_initializer": keras.initializers.serialize(self.gamma_initializer),
-            "beta_regularizer": keras.regularizers.serialize(self.beta_regularizer),
-            "gamma_regularizer": keras.regularizers.serialize(self.gamma_regularizer),
-            "beta_constraint": keras.constraints.serialize(self.beta_constraint),
-            "gamma_constraint": keras.constraints.serialize(self.gamma_constraint),
-        }
-
-    def _check_shape(self, input_shape: tuple[int | None, ...]) -> None:
-        rank = len(input_shape)
-        if rank < 3:
-            raise ValueError(
-                f"{type(self).__name__} {self.name!r} averages over positions, so it needs inputs with at least 3 axes "
-                "(batch, positions..., channels); for dense features use keras.layers.LayerNormalization. "
-                f"Received: input_shape={tuple(input_shape)}"
-            )
-        if not -rank < self.axis < rank:
-            raise ValueError(
-                f"Argument `axis` of {type(self).__name__} {self.name!r} must name an axis of the inputs other than "
-                f"the batch axis, from 1 to {rank - 1} or from -{rank - 1} to -1. "
-                f"Received: axis={self.axis}, input_shape={tuple(input_shape)}"
-            )
+        return {**super().get_config(), "axis": self.axis, "epsilon": self.epsilon}
