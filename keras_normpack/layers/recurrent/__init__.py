@@ -1,0 +1,1 @@
+"""Recurrent cells and layers with layer normalization inside the step."""
