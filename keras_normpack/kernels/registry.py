@@ -12,7 +12,7 @@ from keras_normpack.kernels.call import Call
 from keras_normpack.kernels.reference import REFERENCES
 
 # Module by backend; each has a tuple `KERNELS`.
-_KERNEL_MODULES = {"tensorflow": "keras_normpack.kernels.tensorflow"}
+_KERNEL_MODULES = {backend: f"keras_normpack.kernels.{backend}" for backend in ("tensorflow", "jax", "torch")}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Operations with a forward and a backward pass of their own, each compiled by XLA into few passes over memory."""
+"""Functions with a forward and a backward pass of their own, each compiled by XLA."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ Tensors = tuple[Any, ...]
 def differentiable(
     forward: Callable[..., tuple[Tensors, Tensors]], backward: Callable[..., Tensors]
 ) -> Callable[..., Tensors]:
-    """Joins a forward and a backward pass into one differentiable operation.
+    """Joins a forward and a backward pass into one function, see `kernels.passes`.
 
     Args:
         forward: Takes the arguments; returns the outputs, of which the first is differentiated, and what the backward
@@ -47,31 +47,3 @@ def differentiable(
         return outputs, lambda cotangent, *_: gradients(cotangent, *arguments)
 
     return operation
-
-
-def rows(inputs: Any) -> Any:
-    """Gives a tensor as a float32 matrix with one row per vector along its last axis."""
-    return tf.reshape(tf.cast(inputs, tf.float32), [-1, inputs.shape[-1]])
-
-
-def row_means(matrix: Any) -> Any:
-    """Averages each row of a matrix.
-
-    Product with a vector: XLA reduces along the innermost axis one number at a time, but multiplies vectors at full
-    speed, and computes what is multiplied on the way.
-
-    Args:
-        matrix: Tensor `(rows, columns)`.
-
-    Returns:
-        Tensor `(rows, 1)`.
-    """
-    columns = matrix.shape[-1]
-    return matrix @ tf.fill([columns, 1], tf.constant(1 / columns, matrix.dtype))
-
-
-def affine_weights(gamma: Any, beta: Any, channels: int) -> tuple[Any, Any]:
-    """Gives scale and offset as float32 tensors, with ones and zeros in place of `None`."""
-    scale = tf.ones(channels) if gamma is None else tf.cast(gamma, tf.float32)
-    offset = tf.zeros(channels) if beta is None else tf.cast(beta, tf.float32)
-    return scale, offset

@@ -1,7 +1,7 @@
 """For which calls compiled passes were measured to be faster than the reference."""
 
 from keras_normpack.kernels.call import Call
-from keras_normpack.kernels.tensorflow.device import can_compile, only_cpu_visible
+from keras_normpack.kernels.tensorflow.device import being_compiled, can_compile, only_cpu_visible
 
 # Measured on two CPU cores, forward and backward, against Keras 3.15.1: below this size the fixed cost of a compiled
 # call, about 0.1 ms, outweighs what it saves.
@@ -9,8 +9,8 @@ _FEWEST_ELEMENTS = 2**16
 _DTYPES = ("float32", "float16", "bfloat16")
 
 
-def is_large_and_static(call: Call) -> bool:
-    """Tells whether compiled passes over channels on the last axis pay.
+def features(call: Call) -> bool:
+    """Tells whether compiled passes along the last axis pay.
 
     Every new shape is compiled anew, which takes some tenths of a second, so all sizes but the batch must be fixed.
     """
@@ -22,3 +22,13 @@ def is_large_and_static(call: Call) -> bool:
         and None not in call.shape[1:]
         and call.elements >= _FEWEST_ELEMENTS
     )
+
+
+def positions(call: Call) -> bool:
+    """Tells whether compiled passes over the positions of each sample pay."""
+    return len(call.shape) > 2 and features(call)
+
+
+def batch(call: Call) -> bool:
+    """Tells whether compiled passes over the batch pay: under XLA, which takes the native operation apart."""
+    return features(call) and being_compiled()

@@ -1,14 +1,11 @@
-"""TensorFlow's kernels agree with their references, are differentiable twice, and run in graphs and under XLA."""
+"""TensorFlow's kernels are differentiable twice, keep static shapes, and run in graphs and under XLA."""
 
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from keras import ops
 
 from keras_normpack.kernels import Call, choose, kernels, reference
-from keras_normpack.testing import check_kernel
 
 pytestmark = pytest.mark.tensorflow_only
 
@@ -20,7 +17,6 @@ OPERATIONS = {
     "layer_normalization": {},
     "rms_normalization": {},
 }
-WITHOUT_POSITIONS = ("batch_normalization", "layer_normalization", "rms_normalization", "group_normalization")
 
 
 def each_kernel():
@@ -40,37 +36,6 @@ def affine(operation, channels=6):
 
 def first(outputs):
     return outputs[0] if isinstance(outputs, tuple) else outputs
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_there_are_kernels_to_check(operation):
-    assert kernels(operation)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize(("shapes", "axis"), [([(3, 4, 5, 6), (3, 7, 4)], -1), ([(3, 6, 5, 2)], 1)])
-def test_agrees_with_the_reference(operation, shapes, axis):
-    check_kernel(operation, shapes, axis=axis, **OPERATIONS[operation])
-
-
-@pytest.mark.parametrize("operation", WITHOUT_POSITIONS)
-def test_agrees_on_features(operation):
-    check_kernel(operation, [(8, 6)], dtypes=("float32",), **OPERATIONS[operation])
-
-
-@given(
-    operation=st.sampled_from(list(OPERATIONS)),
-    sizes=st.lists(st.integers(1, 5), min_size=1, max_size=3),
-    batch=st.integers(4, 8),
-    half_channels=st.integers(1, 4),
-    epsilon=st.sampled_from([1e-5, 1e-3, 0.1]),
-)
-@settings(max_examples=15, deadline=None)
-def test_agrees_on_any_shape(operation, sizes, batch, half_channels, epsilon):
-    # Statistics over one single value have no gradient but rounding.
-    sizes = [*sizes, 3]
-    shape = (batch, *sizes, 2 * half_channels)
-    check_kernel(operation, [shape], dtypes=("float32",), epsilon=epsilon, **OPERATIONS[operation])
 
 
 @pytest.mark.parametrize(("kernel", "arguments"), each_kernel())
@@ -166,8 +131,7 @@ def test_compiled_passes_are_chosen_for_large_fixed_shapes_with_channels_last(op
 def test_under_xla_batch_normalization_has_passes_of_its_own():
     import tensorflow as tf
 
-    from keras_normpack.kernels.tensorflow import batch_normalization
-
+    native, compiled = (kernel.function for kernel in kernels("batch_normalization"))
     chosen = []
 
     def trace(inputs):
@@ -177,4 +141,4 @@ def test_under_xla_batch_normalization_has_passes_of_its_own():
     for jit_compile in (False, True):
         tf.function(trace, jit_compile=jit_compile, autograph=False)(tf.zeros(LARGE))
     trace(tf.zeros(LARGE))
-    assert chosen == [batch_normalization.native, batch_normalization.compiled, batch_normalization.native]
+    assert chosen == [native, compiled, native]

@@ -1,9 +1,9 @@
-"""Channels on the last axis, where every kernel wants them."""
+"""Channels on the last axis, where kernels want them."""
 
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
+from keras import ops
 
 
 def channels_last(inputs: Any, axis: int) -> tuple[Any, Callable[[Any], Any]]:
@@ -20,6 +20,6 @@ def channels_last(inputs: Any, axis: int) -> tuple[Any, Callable[[Any], Any]]:
     axis %= rank
     if axis == rank - 1:
         return inputs, lambda outputs: outputs
-    to_last = [*(other for other in range(rank) if other != axis), axis]
+    to_last = (*(other for other in range(rank) if other != axis), axis)
     back = [to_last.index(position) for position in range(rank)]
-    return tf.transpose(inputs, to_last), lambda outputs: tf.transpose(outputs, back)
+    return ops.transpose(inputs, to_last), lambda outputs: ops.transpose(outputs, back)

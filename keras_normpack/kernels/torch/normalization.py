@@ -1,0 +1,52 @@
+"""The operations as `torch.nn.functional` has them; they want channels second, and statistics in float32 at least."""
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+
+def batch_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> tuple[Any, Any, Any]:
+    """See `reference.batch_normalization`."""
+    x = _full_precision(inputs).movedim(axis, 1)
+    channels = x.shape[1]
+    # With momentum 1 the moving averages become the statistics of this batch.
+    mean, sample_variance = x.new_zeros(channels), x.new_ones(channels)
+    outputs = functional.batch_norm(
+        x, mean, sample_variance, _weight(gamma, x), _weight(beta, x), training=True, momentum=1.0, eps=epsilon
+    )
+    # The operation divides by n - 1, Keras's moving variance by n.
+    count = x.numel() // channels
+    return _restored(outputs, inputs, axis), mean, sample_variance * ((count - 1) / count)
+
+
+def group_normalization(inputs: Any, gamma: Any, beta: Any, groups: int, axis: int, epsilon: float) -> Any:
+    """See `reference.group_normalization`."""
+    x = _full_precision(inputs).movedim(axis, 1)
+    outputs = functional.group_norm(x, groups, _weight(gamma, x), _weight(beta, x), epsilon)
+    return _restored(outputs, inputs, axis)
+
+
+def instance_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> Any:
+    """See `reference.instance_normalization`."""
+    return group_normalization(inputs, gamma, beta, inputs.shape[axis], axis, epsilon)
+
+
+def layer_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> Any:
+    """See `reference.layer_normalization`."""
+    x = _full_precision(inputs).movedim(axis, -1)
+    outputs = functional.layer_norm(x, x.shape[-1:], _weight(gamma, x), _weight(beta, x), epsilon)
+    return outputs.movedim(-1, axis).to(inputs.dtype)
+
+
+def _full_precision(inputs: Any) -> Any:
+    return inputs if inputs.dtype == torch.float64 else inputs.float()
+
+
+def _weight(weight: Any, x: Any) -> Any:
+    """Gives gamma or beta, which may be a Keras variable, in the dtype of the inputs."""
+    return None if weight is None else getattr(weight, "value", weight).to(x.dtype)
+
+
+def _restored(outputs: Any, inputs: Any, axis: int) -> Any:
+    return outputs.movedim(1, axis).to(inputs.dtype)
