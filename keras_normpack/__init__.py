@@ -9,7 +9,9 @@ from keras_normpack.callbacks import (
 )
 from keras_normpack.layers import (
     TLU,
+    AdaptiveInstanceNormalization,
     BatchNormalization,
+    ConditionalNormalization,
     DropBlock1D,
     DropBlock2D,
     DropBlock3D,
@@ -25,14 +27,18 @@ from keras_normpack.layers import (
     LayerNormSimpleRNNCell,
     LayerScale,
     MonteCarloDropout,
+    ReversibleInstanceNormalization,
     StochasticDepth,
     WeightNormalization,
+    WeightStandardization,
 )
 from keras_normpack.monte_carlo import MonteCarloPrediction, mc_predict
 
 __all__ = [
     "TLU",
+    "AdaptiveInstanceNormalization",
     "BatchNormalization",
+    "ConditionalNormalization",
     "DropBlock1D",
     "DropBlock2D",
     "DropBlock3D",
@@ -51,9 +57,11 @@ __all__ = [
     "MonteCarloDropout",
     "MonteCarloPrediction",
     "PreciseBatchNormalization",
+    "ReversibleInstanceNormalization",
     "StochasticDepth",
     "StochasticWeightAveraging",
     "WeightNormalization",
+    "WeightStandardization",
     "__version__",
     "mc_predict",
     "recompute_batch_statistics",

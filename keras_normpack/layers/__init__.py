@@ -1,11 +1,14 @@
 """The layers and wrappers."""
 
+from keras_normpack.layers.normalization.adaptive_instance_normalization import AdaptiveInstanceNormalization
 from keras_normpack.layers.normalization.batch_normalization import BatchNormalization
+from keras_normpack.layers.normalization.conditional_normalization import ConditionalNormalization
 from keras_normpack.layers.normalization.dynamic_tanh import DynamicTanh
 from keras_normpack.layers.normalization.filter_response_normalization import FilterResponseNormalization
 from keras_normpack.layers.normalization.global_response_normalization import GlobalResponseNormalization
 from keras_normpack.layers.normalization.instance_normalization import InstanceNormalization
 from keras_normpack.layers.normalization.layer_scale import LayerScale
+from keras_normpack.layers.normalization.reversible_instance_normalization import ReversibleInstanceNormalization
 from keras_normpack.layers.normalization.tlu import TLU
 from keras_normpack.layers.recurrent.layer_norm_gru import LayerNormGRU
 from keras_normpack.layers.recurrent.layer_norm_gru_cell import LayerNormGRUCell
@@ -19,10 +22,13 @@ from keras_normpack.layers.regularization.drop_path import DropPath
 from keras_normpack.layers.regularization.monte_carlo_dropout import MonteCarloDropout
 from keras_normpack.layers.regularization.stochastic_depth import StochasticDepth
 from keras_normpack.layers.reparameterization.weight_normalization import WeightNormalization
+from keras_normpack.layers.reparameterization.weight_standardization import WeightStandardization
 
 __all__ = [
     "TLU",
+    "AdaptiveInstanceNormalization",
     "BatchNormalization",
+    "ConditionalNormalization",
     "DropBlock1D",
     "DropBlock2D",
     "DropBlock3D",
@@ -38,6 +44,8 @@ __all__ = [
     "LayerNormSimpleRNNCell",
     "LayerScale",
     "MonteCarloDropout",
+    "ReversibleInstanceNormalization",
     "StochasticDepth",
     "WeightNormalization",
+    "WeightStandardization",
 ]

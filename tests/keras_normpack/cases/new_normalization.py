@@ -1,11 +1,17 @@
 """Normalizations that Keras does not have."""
 
+from keras import layers
+
 from keras_normpack import (
     TLU,
+    AdaptiveInstanceNormalization,
+    ConditionalNormalization,
     DynamicTanh,
     FilterResponseNormalization,
     GlobalResponseNormalization,
+    InstanceNormalization,
     LayerScale,
+    ReversibleInstanceNormalization,
 )
 from tests.keras_normpack.cases import Case
 
@@ -16,4 +22,13 @@ CASES = [
     Case("global_response", GlobalResponseNormalization, ((8, 8, 4),)),
     Case("dynamic_tanh", DynamicTanh, ((9, 4),)),
     Case("layer_scale", lambda: LayerScale(axis=1), ((4, 9),)),
+    Case("adaptive_instance", AdaptiveInstanceNormalization, ((8, 8, 4), (6, 5, 4))),
+    Case("reversible_instance", ReversibleInstanceNormalization, ((12, 3),)),
+    Case("reversible_instance_last", lambda: ReversibleInstanceNormalization(subtract_last=True), ((12, 3),)),
+    Case("conditional_batch", lambda: ConditionalNormalization(layers.BatchNormalization()), ((8, 8, 4), (5,))),
+    Case(
+        "conditional_instance_channels_first",
+        lambda: ConditionalNormalization(InstanceNormalization(axis=1)),
+        ((4, 6, 5), (3, 6, 5)),
+    ),
 ]
