@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers, ops
 
 from keras_normpack import WeightNormalization
+from keras_normpack.autodiff import outputs_and_gradients
 from keras_normpack.layers.reparameterization.substitution import call_with
+from tests.keras_normpack.layers.linear_layers import numpy
 
 
 class Counting(layers.Dense):
@@ -27,26 +28,26 @@ class Counting(layers.Dense):
 def test_gradients_flow_to_the_substitute_and_the_variable_stays():
     layer = layers.Dense(2)
     layer.build((None, 3))
-    before = layer.kernel.numpy()
-    substitute = tf.fill((3, 2), 2.0)
-    with tf.GradientTape() as tape:
-        tape.watch(substitute)
-        outputs = call_with(layer, [(layer.kernel, substitute)], tf.ones((1, 3))).outputs
-    np.testing.assert_allclose(outputs, [[6.0, 6.0]])
-    np.testing.assert_allclose(tape.gradient(outputs, substitute), np.ones((3, 2)))
-    np.testing.assert_array_equal(layer.kernel, before)
+    before = numpy(layer.kernel)
+    substitute, inputs = ops.full((3, 2), 2.0), ops.ones((1, 3))
+    outputs, (gradient,) = outputs_and_gradients(
+        lambda kernel: call_with(layer, [(layer.kernel, kernel)], inputs).outputs, [substitute], ops.ones((1, 2))
+    )
+    np.testing.assert_allclose(numpy(outputs), [[6.0, 6.0]])
+    np.testing.assert_allclose(gradient, np.ones((3, 2)))
+    np.testing.assert_array_equal(numpy(layer.kernel), before)
 
 
 def test_nothing_is_carried_out_before_it_is_asked_for():
     layer = Counting(2)
     layer.build((None, 3))
-    result = call_with(layer, [(layer.kernel, tf.ones((3, 2)))], tf.ones((1, 3)))
-    assert float(layer.calls.numpy()) == 0
+    result = call_with(layer, [(layer.kernel, ops.ones((3, 2)))], ops.ones((1, 3)))
+    assert float(numpy(layer.calls)) == 0
     assert {variable.name for variable, _ in result.updates} == {"calls", "seed_generator_state"}
     assert [float(loss) for loss in result.losses] == [6.0]
     assert layer.losses == []
     assert result.carry_out() is result.outputs
-    assert float(layer.calls.numpy()) == 1
+    assert float(numpy(layer.calls)) == 1
     assert [float(loss) for loss in layer.losses] == [6.0]
 
 
@@ -55,11 +56,11 @@ def test_a_wrapped_layer_counts_draws_and_penalizes_as_a_plain_one(wrap):
     layer = Counting(2)
     outer = WeightNormalization(layer, data_init=False) if wrap else layer
     outer.build((None, 3))
-    seed = layer.draws.state.numpy()
+    seed = numpy(layer.draws.state)
     first, second = outer(np.ones((64, 3)), training=True), outer(np.ones((64, 3)), training=True)
-    assert float(layer.calls.numpy()) == 2
-    assert (layer.draws.state.numpy() != seed).any()
-    assert (first.numpy() != second.numpy()).any()
+    assert float(numpy(layer.calls)) == 2
+    assert (numpy(layer.draws.state) != seed).any()
+    assert (numpy(first) != numpy(second)).any()
     assert len(outer.losses) == 1
 
 
@@ -67,19 +68,19 @@ def test_in_a_stateless_call_its_variables_are_used_and_its_updates_come_back():
     """As the trainer of the JAX backend calls a model."""
     wrapper = WeightNormalization(Counting(2, activity_regularizer="l2"), data_init=False)
     wrapper.build((None, 3))
-    kept = [variable.numpy() for variable in wrapper.variables]
-    trainable = [tf.fill(variable.shape, 2.0) for variable in wrapper.trainable_variables]
+    kept = [numpy(variable) for variable in wrapper.variables]
+    trainable = [ops.full(variable.shape, 2.0) for variable in wrapper.trainable_variables]
     paths = [variable.path.split("/")[-1] for variable in wrapper.non_trainable_variables]
     state = [
-        tf.constant(41.0) if path == "calls" else tf.convert_to_tensor(variable.value)
+        ops.convert_to_tensor(41.0) if path == "calls" else ops.convert_to_tensor(variable.value)
         for path, variable in zip(paths, wrapper.non_trainable_variables, strict=True)
     ]
-    outputs, new_state, losses = wrapper.stateless_call(trainable, state, tf.ones((1, 3)), return_losses=True)
+    outputs, new_state, losses = wrapper.stateless_call(trainable, state, ops.ones((1, 3)), return_losses=True)
     assert float(new_state[paths.index("calls")]) == 42.0
     # Each kernel column is 2 · (2, 2, 2) / ‖(2, 2, 2)‖, each bias 2.
-    np.testing.assert_allclose(losses[0], 6 * 2 / np.sqrt(3), rtol=1e-6)
+    np.testing.assert_allclose(numpy(losses[0]), 6 * 2 / np.sqrt(3), rtol=1e-6)
     assert len(losses) == 2
-    kept_inputs = (outputs.numpy() - 2) / (2 * 2 / np.sqrt(3))
+    kept_inputs = (numpy(outputs) - 2) / (2 * 2 / np.sqrt(3))
     np.testing.assert_allclose(kept_inputs, np.round(kept_inputs), atol=1e-5)
     for variable, value in zip(wrapper.variables, kept, strict=True):
-        np.testing.assert_array_equal(variable, value)
+        np.testing.assert_array_equal(numpy(variable), value)
