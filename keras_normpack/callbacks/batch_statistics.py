@@ -1,7 +1,7 @@
 """Population statistics of batch normalization, recomputed for the weights as they are."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,7 +155,7 @@ def _population_moments(
     # Every update of a variable ends in the scope and is forgotten with it. Constants in place of the weights keep
     # torch from recording gradients.
     constants = [(variable, ops.stop_gradient(variable)) for variable in model.variables]
-    with _overridden(overrides), keras.StatelessScope(constants):
+    with _overridden(overrides), _random_numbers_apart(), keras.StatelessScope(constants):
         for inputs in batches:
             model(inputs, training=True)
             taken += 1
@@ -186,6 +186,15 @@ def _overridden(overrides: Iterable[tuple[keras.Layer, dict[str, Any]]]) -> Iter
             for name in new:
                 vars(layer).pop(name, None)
             vars(layer).update(own)
+
+
+def _random_numbers_apart() -> AbstractContextManager[Any]:
+    """Keeps what is drawn meanwhile from shifting later draws, where layers draw from the backend's global state."""
+    if keras.backend.backend() != "torch":
+        return nullcontext()
+    import torch
+
+    return torch.random.fork_rng(devices=range(torch.cuda.device_count()))
 
 
 def _observed_call(layer: keras.layers.BatchNormalization, look: Look) -> Callable[..., Any]:

@@ -170,7 +170,7 @@ def test_broken_averages_are_mended():
 
 def network(momentum=0.99):
     layers = [keras.Input((8, 8, 1))]
-    for filters, strides in ((16, 1), (32, 2), (32, 1)):
+    for filters, strides in ((8, 2), (16, 1), (16, 1)):
         layers += [
             keras.layers.Conv2D(filters, 3, strides, padding="same", use_bias=False),
             keras.layers.BatchNormalization(momentum=momentum),
@@ -179,7 +179,7 @@ def network(momentum=0.99):
     layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dropout(0.1), keras.layers.Dense(10)]
     model = keras.Sequential(layers)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], jit_compile=keras.backend.backend() == "jax")
     return model
 
 
@@ -197,7 +197,7 @@ def test_the_gap_between_training_and_inference_closes():
     lagging = model.evaluate(*test, verbose=0)[1]
     recompute_batch_statistics(model, training)
     assert lagging < 0.6
-    assert model.evaluate(*test, verbose=0)[1] > 0.93
+    assert model.evaluate(*test, verbose=0)[1] > 0.88
 
 
 def test_nothing_else_changes_and_training_goes_on_as_without():
