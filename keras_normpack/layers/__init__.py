@@ -1,5 +1,9 @@
 """The layers and wrappers."""
 
+from keras_normpack.layers.augmentation.random_jitter import RandomJitter
+from keras_normpack.layers.augmentation.random_scaling import RandomScaling
+from keras_normpack.layers.augmentation.random_time_shift import RandomTimeShift
+from keras_normpack.layers.augmentation.spec_augment import SpecAugment
 from keras_normpack.layers.normalization.adaptive_instance_normalization import AdaptiveInstanceNormalization
 from keras_normpack.layers.normalization.batch_normalization import BatchNormalization
 from keras_normpack.layers.normalization.conditional_normalization import ConditionalNormalization
@@ -44,7 +48,11 @@ __all__ = [
     "LayerNormSimpleRNNCell",
     "LayerScale",
     "MonteCarloDropout",
+    "RandomJitter",
+    "RandomScaling",
+    "RandomTimeShift",
     "ReversibleInstanceNormalization",
+    "SpecAugment",
     "StochasticDepth",
     "WeightNormalization",
     "WeightStandardization",

@@ -1,4 +1,4 @@
-"""Layers that draw at random in training and are plain at inference."""
+"""Layers that drop at random in training. (Augmentation counts a call without `training` as one in training.)"""
 
 from keras_normpack import DropBlock1D, DropBlock2D, DropBlock3D, StochasticDepth
 from tests.keras_normpack.cases import Case

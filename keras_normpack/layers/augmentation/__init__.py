@@ -1,0 +1,1 @@
+"""Augmentation of series, waveforms and spectrograms."""
