@@ -14,7 +14,8 @@ class LayerNormGRU(LayerNormRNN):
 
     `(z, r) = LN(x · W) + LN(h · U)`, `g = tanh(LN(x · W_g) + σ(r) · LN(h · U_g))`, `h' = σ(z) · h + (1 - σ(z)) · g`;
     see `LayerNormGRUCell`. Masked steps carry the state on. It stands in for `keras.layers.GRU(reset_after=True)`, also
-    in `keras.layers.Bidirectional`. For LiteRT without the Flex delegate, export it with a fixed batch size, such as 1.
+    in `keras.layers.Bidirectional`. For LiteRT without the Flex delegate, export it with a fixed batch size, such as 1;
+    the number of time steps may stay open.
 
     Args:
         units: Integer from 1, size of the output and of the state.

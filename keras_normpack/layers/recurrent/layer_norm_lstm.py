@@ -15,7 +15,7 @@ class LayerNormLSTM(LayerNormRNN):
     `(i, f, g, o) = LN(x · kernel) + LN(h · recurrent_kernel) + bias`, `c' = σ(f) · c + σ(i) · tanh(g)`,
     `h' = σ(o) · tanh(LN(c'))`; see `LayerNormLSTMCell`. Masked steps carry the states on. It stands in for
     `keras.layers.LSTM`, also in `keras.layers.Bidirectional`. For LiteRT without the Flex delegate, export it with a
-    fixed batch size, such as 1.
+    fixed batch size, such as 1; the number of time steps may stay open.
 
     Args:
         units: Integer from 1, size of the output and of both states.

@@ -7,8 +7,10 @@ from keras import ops
 
 from keras_normpack import LayerNormGRUCell, LayerNormLSTMCell
 from tests.keras_normpack.layers.recurrent_formulas import (
+    EXACT,
     KIND_NAMES,
     KINDS,
+    TOLERANCE,
     gru_layer,
     lstm_layer,
     randomize,
@@ -22,11 +24,11 @@ each_kind = pytest.mark.parametrize("make", MAKERS, ids=KIND_NAMES)
 
 
 def sequences(batch=3, time=6, seed=0):
-    return np.random.default_rng(seed).normal(size=(batch, time, 5))
+    return np.random.default_rng(seed).normal(size=(batch, time, 5)).astype(EXACT)
 
 
 def built(make, **options):
-    layer = make(dtype="float64", **options)
+    layer = make(dtype=EXACT, **options)
     layer.build((3, 6, 5))
     return randomize(layer)
 
@@ -37,7 +39,7 @@ def results(layer, *arguments, **options):
 
 def assert_equal(actual, desired):
     for one, other in zip(actual, desired, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=0, atol=TOLERANCE)
 
 
 @each_kind
@@ -59,17 +61,17 @@ def test_padding_changes_nothing_and_gets_no_output_of_its_own(make):
     inputs, mask = sequences(), np.arange(6) < np.array([[6], [4], [2]])
     layer = built(make, return_sequences=True, return_state=True)
     outputs, *states = results(layer, inputs, mask=mask)
-    other_padding = np.where(mask[..., None], inputs, 1e3)
+    other_padding = np.where(mask[..., None], inputs, 1e3).astype(EXACT)
     assert_equal(results(layer, other_padding, mask=mask), [outputs, *states])
     np.testing.assert_array_equal(outputs[2, 2:], np.repeat(outputs[2, 1:2], 4, axis=0))
 
 
 @each_kind
 def test_a_mask_of_an_earlier_layer_arrives_and_goes_on(make):
-    inputs = sequences().astype("float32")
+    inputs = sequences()
     inputs[1, 4:] = 0.0
-    layer = make(return_sequences=True)
-    masked = layer(keras.layers.Masking()(ops.convert_to_tensor(inputs)))
+    layer = make(return_sequences=True, dtype=EXACT)
+    masked = layer(keras.layers.Masking(dtype=EXACT)(ops.convert_to_tensor(inputs)))
     desired = layer(ops.convert_to_tensor(inputs), mask=np.any(inputs != 0, axis=-1))
     np.testing.assert_array_equal(*map(ops.convert_to_numpy, (masked, desired)))
 
@@ -99,12 +101,12 @@ def test_bidirectional_is_one_run_in_either_direction(make, masked):
     inputs, mask = sequences(), None
     if masked:
         mask = np.arange(6) < np.array([[6], [4], [2]])
-    layer = keras.layers.Bidirectional(make(dtype="float64", return_sequences=True), dtype="float64")
+    layer = keras.layers.Bidirectional(make(dtype=EXACT, return_sequences=True), dtype=EXACT)
     layer.build((3, 6, 5))
     randomize(layer)
     halves = []
     for direction, backwards in ((layer.forward_layer, False), (layer.backward_layer, True)):
-        alone = make(dtype="float64", return_sequences=True, go_backwards=backwards, zero_output_for_mask=True)
+        alone = make(dtype=EXACT, return_sequences=True, go_backwards=backwards, zero_output_for_mask=True)
         alone.build((3, 6, 5))
         alone.set_weights(direction.get_weights())
         outputs = results(alone, inputs, mask=mask)[0]
@@ -121,7 +123,7 @@ def test_loop_and_unrolled_steps_agree(make):
 
 @each_kind
 def test_any_number_of_steps(make):
-    inputs = keras.Input((None, 5), dtype="float64")
+    inputs = keras.Input((None, 5), dtype=EXACT)
     layer = built(make)
     model = keras.Model(inputs, layer(inputs))
     for time in (1, 4, 6):
@@ -134,10 +136,10 @@ def test_dropout_is_drawn_once_for_all_steps_and_gates(make, step):
     layer = built(make, dropout=0.4, recurrent_dropout=0.3, seed=7, return_sequences=True)
     # A cell with the same seed draws the same masks, that of the inputs first.
     twin = built(make, dropout=0.4, recurrent_dropout=0.3, seed=7).cell
-    keep_inputs = ops.convert_to_numpy(twin.get_dropout_mask(ops.ones((3, 5), "float64")))
-    keep_state = ops.convert_to_numpy(twin.get_recurrent_dropout_mask(ops.ones((3, 4), "float64")))
-    np.testing.assert_allclose(np.unique(keep_inputs), [0, 1 / 0.6])
-    np.testing.assert_allclose(np.unique(keep_state), [0, 1 / 0.7])
+    keep_inputs = ops.convert_to_numpy(twin.get_dropout_mask(ops.ones((3, 5), EXACT)))
+    keep_state = ops.convert_to_numpy(twin.get_recurrent_dropout_mask(ops.ones((3, 4), EXACT)))
+    np.testing.assert_allclose(np.unique(keep_inputs), [0, 1 / 0.6], rtol=1e-6)
+    np.testing.assert_allclose(np.unique(keep_state), [0, 1 / 0.7], rtol=1e-6)
     weights = weights_of(layer.cell)
     desired = run(step, weights, inputs, keep_inputs=keep_inputs, keep_state=keep_state)[0]
     assert_equal(results(layer, inputs, training=True), [desired])
@@ -161,7 +163,7 @@ def test_stacked_cells_train_with_dropout():
     model = keras.Sequential([keras.Input((6, 5)), keras.layers.RNN(cells)])
     model.compile(keras.optimizers.SGD(0.1), "mse")
     before = [ops.convert_to_numpy(weight) for weight in model.trainable_weights]
-    model.fit(sequences(4).astype("float32"), np.ones((4, 3)), batch_size=4, verbose=0)
+    model.fit(sequences(4), np.ones((4, 3)), batch_size=4, verbose=0)
     for weight, old in zip(model.trainable_weights, before, strict=True):
         assert np.any(ops.convert_to_numpy(weight) != old), weight.path
 
