@@ -1,10 +1,9 @@
 """Normalizations that Keras does not have."""
 
-from keras import layers
-
 from keras_normpack import (
     TLU,
     AdaptiveInstanceNormalization,
+    BatchNormalization,
     ConditionalNormalization,
     DynamicTanh,
     FilterResponseNormalization,
@@ -25,7 +24,7 @@ CASES = [
     Case("adaptive_instance", AdaptiveInstanceNormalization, ((8, 8, 4), (6, 5, 4))),
     Case("reversible_instance", ReversibleInstanceNormalization, ((12, 3),)),
     Case("reversible_instance_last", lambda: ReversibleInstanceNormalization(subtract_last=True), ((12, 3),)),
-    Case("conditional_batch", lambda: ConditionalNormalization(layers.BatchNormalization()), ((8, 8, 4), (5,))),
+    Case("conditional_batch", lambda: ConditionalNormalization(BatchNormalization()), ((8, 8, 4), (5,))),
     Case(
         "conditional_instance_channels_first",
         lambda: ConditionalNormalization(InstanceNormalization(axis=1)),
