@@ -10,9 +10,12 @@ from keras_normpack.layers.normalization.conditional_normalization import Condit
 from keras_normpack.layers.normalization.dynamic_tanh import DynamicTanh
 from keras_normpack.layers.normalization.filter_response_normalization import FilterResponseNormalization
 from keras_normpack.layers.normalization.global_response_normalization import GlobalResponseNormalization
+from keras_normpack.layers.normalization.group_normalization import GroupNormalization
 from keras_normpack.layers.normalization.instance_normalization import InstanceNormalization
+from keras_normpack.layers.normalization.layer_normalization import LayerNormalization
 from keras_normpack.layers.normalization.layer_scale import LayerScale
 from keras_normpack.layers.normalization.reversible_instance_normalization import ReversibleInstanceNormalization
+from keras_normpack.layers.normalization.rms_normalization import RMSNormalization
 from keras_normpack.layers.normalization.tlu import TLU
 from keras_normpack.layers.recurrent.layer_norm_gru import LayerNormGRU
 from keras_normpack.layers.recurrent.layer_norm_gru_cell import LayerNormGRUCell
@@ -40,14 +43,17 @@ __all__ = [
     "DynamicTanh",
     "FilterResponseNormalization",
     "GlobalResponseNormalization",
+    "GroupNormalization",
     "InstanceNormalization",
     "LayerNormGRU",
     "LayerNormGRUCell",
     "LayerNormLSTM",
     "LayerNormLSTMCell",
     "LayerNormSimpleRNNCell",
+    "LayerNormalization",
     "LayerScale",
     "MonteCarloDropout",
+    "RMSNormalization",
     "RandomJitter",
     "RandomScaling",
     "RandomTimeShift",
