@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_normpack.callbacks.input_batches import check_sampling, input_batches
+from keras_normpack.layers.sublayers import sublayers
 
 DEFAULT_BATCHES = 200
 Look = Callable[[keras.layers.BatchNormalization, Any, Any], None]
@@ -116,7 +117,7 @@ def training_batch_normalizations(model: keras.Model) -> list[keras.layers.Batch
     """
     return [
         layer
-        for layer in model._flatten_layers()
+        for layer in sublayers(model)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.built and layer.trainable
     ]
 

@@ -229,6 +229,16 @@ def test_nothing_else_changes_and_training_goes_on_as_without():
     np.testing.assert_equal(models[1], models[0])
 
 
+def test_losses_of_layers_do_not_pile_up():
+    layers = [keras.layers.Dense(3, activity_regularizer="l2"), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    model(X)
+    before = values(model.losses)
+    recompute_batch_statistics(model, X[:20], batch_size=10)
+    model(X)
+    np.testing.assert_equal(values(model.losses), before)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_an_interruption_leaves_everything_as_it_was(error):
     def interrupted():
