@@ -38,9 +38,7 @@ def test_its_gradient_is_the_direction_of_the_group_and_zero_at_zero():
     kernel = weights((4, 3))
     kernel[1] = 0.0
     kernel[2] *= 1e-12
-    _, (gradient,) = outputs_and_gradients(
-        GroupLasso(0.3), [keras.ops.convert_to_tensor(kernel)], keras.ops.convert_to_tensor(1.0)
-    )
+    _, (gradient,) = outputs_and_gradients(GroupLasso(0.3), [keras.ops.convert_to_tensor(kernel)], keras.ops.ones(()))
     norm = np.linalg.norm(kernel.astype("float64"), axis=1, keepdims=True)
     desired = 0.3 * np.sqrt(3) * np.divide(kernel, norm, out=np.zeros((4, 3)), where=norm > 0)
     np.testing.assert_allclose(gradient, desired, rtol=1e-4)

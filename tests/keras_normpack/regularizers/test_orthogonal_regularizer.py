@@ -54,7 +54,7 @@ def test_zeros_have_a_finite_penalty_and_gradient(mode):
     kernel[..., 1] = 0.0
     kernel[1, 2] = 0.0
     penalty, (gradient,) = outputs_and_gradients(
-        OrthogonalRegularizer(1.0, mode), [keras.ops.convert_to_tensor(kernel)], keras.ops.convert_to_tensor(1.0)
+        OrthogonalRegularizer(1.0, mode), [keras.ops.convert_to_tensor(kernel)], keras.ops.ones(())
     )
     assert np.isfinite(numpy(penalty))
     assert np.isfinite(gradient).all()
