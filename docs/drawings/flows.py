@@ -59,7 +59,7 @@ def adaptive() -> Picture:
     picture.text(278, 313, "without γ and β", 11, QUIET, "middle")
     picture.arrow((350, 300), (392, 300), QUIET)
     picture.rectangle(400, 276, 272, 48, CELL, INK, 6, 1.4)
-    picture.text(536, 305, "γ(c) · x̂ + β(c)", 13, anchor="middle")
+    picture.text(536, 305, "(1 + γ(c)) · x̂ + β(c)", 13, anchor="middle")
     picture.rectangle(212, 376, 132, 40, "#ffffff", INK, 6, 1.4)
     picture.text(278, 400, "condition c", 12, anchor="middle")
     picture.arrow((350, 396), (392, 396), QUIET)
