@@ -1,5 +1,7 @@
 """Normalizations that Keras does not have."""
 
+import keras
+
 from keras_normpack import (
     TLU,
     AdaptiveInstanceNormalization,
@@ -14,6 +16,15 @@ from keras_normpack import (
 )
 from tests.keras_normpack.cases import Case
 
+
+def forecaster() -> keras.Model:
+    """There and back: a forecast of 4 steps from 12."""
+    inputs = keras.Input((12, 3))
+    revin, swap = ReversibleInstanceNormalization(), keras.layers.Permute((2, 1))
+    normalized, statistics = revin(inputs)
+    return keras.Model(inputs, revin.denormalize(swap(keras.layers.Dense(4)(swap(normalized))), statistics))
+
+
 CASES = [
     Case("filter_response", lambda: FilterResponseNormalization(learned_epsilon=True), ((8, 8, 4),)),
     Case("filter_response_channels_first", lambda: FilterResponseNormalization(axis=[2]), ((4, 9),)),
@@ -24,6 +35,7 @@ CASES = [
     Case("adaptive_instance", AdaptiveInstanceNormalization, ((8, 8, 4), (6, 5, 4))),
     Case("reversible_instance", ReversibleInstanceNormalization, ((12, 3),)),
     Case("reversible_instance_last", lambda: ReversibleInstanceNormalization(subtract_last=True), ((12, 3),)),
+    Case("reversible_instance_forecast", forecaster, ((12, 3),)),
     Case("conditional_batch", lambda: ConditionalNormalization(BatchNormalization()), ((8, 8, 4), (5,))),
     Case(
         "conditional_instance_channels_first",
