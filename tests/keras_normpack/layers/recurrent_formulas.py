@@ -32,7 +32,7 @@ def lstm_step(weights, x, states, keep_inputs=1.0, keep_state=1.0, norm_carry=Fa
     return [sigmoid(o) * activation(normalized), normalized if norm_carry else carry]
 
 
-def gru_step(weights, x, states, keep_inputs=1.0, keep_state=1.0, activation=np.tanh):
+def gru_step(weights, x, states, keep_inputs=1.0, keep_state=1.0):
     (hidden,) = states
     units = hidden.shape[-1]
     bias = weights.get("bias", np.zeros((2, 3 * units)))
@@ -42,13 +42,13 @@ def gru_step(weights, x, states, keep_inputs=1.0, keep_state=1.0, activation=np.
     z, r = np.split(sigmoid(gates), 2, axis=-1)
     remembered = normed(weights, "candidate_recurrent_norm", from_state[:, 2 * units :]) + bias[1, 2 * units :]
     candidate = normed(weights, "candidate_kernel_norm", from_inputs[:, 2 * units :]) + bias[0, 2 * units :]
-    return [z * hidden + (1 - z) * activation(candidate + r * remembered)]
+    return [z * hidden + (1 - z) * np.tanh(candidate + r * remembered)]
 
 
-def simple_step(weights, x, states, keep_inputs=1.0, keep_state=1.0, activation=np.tanh):
+def simple_step(weights, x, states, keep_inputs=1.0, keep_state=1.0):
     (hidden,) = states
     summed = (x * keep_inputs) @ weights["kernel"] + (hidden * keep_state) @ weights["recurrent_kernel"]
-    return [activation(normalize(summed, weights["layernorm/gamma"], epsilon=1e-5) + weights.get("bias", 0.0))]
+    return [np.tanh(normalize(summed, weights["layernorm/gamma"], epsilon=1e-5) + weights.get("bias", 0.0))]
 
 
 def run(step, weights, inputs, states=None, **options):
@@ -93,6 +93,6 @@ def gru_layer(units=4, **options):
     return LayerNormGRU(units, **options)
 
 
-# Name, maker of the layer, formula of its step, number of states.
+# Maker of a layer and formula of its step.
 KINDS = [(lstm_layer, lstm_step), (gru_layer, gru_step), (simple_layer, simple_step)]
 KIND_NAMES = ["lstm", "gru", "simple"]

@@ -43,11 +43,10 @@ def formula(step, backwards=False, **options):
             {"norm_carry": True, "activation": "relu", "use_bias": False, "unroll": True},
             formula(lstm_step, norm_carry=True, activation=rectify),
         ),
-        (LayerNormGRU, {}, formula(gru_step)),
         (
             LayerNormGRU,
-            {"activation": "relu", "use_bias": False, "go_backwards": True, "kernel_regularizer": "l2"},
-            formula(gru_step, backwards=True, activation=rectify),
+            {"go_backwards": True, "kernel_regularizer": "l2"},
+            formula(gru_step, backwards=True),
         ),
     ],
 )
