@@ -5,11 +5,16 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from keras_normpack.kernels.reference import REFERENCES
+
 
 def batch_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> tuple[Any, Any, Any]:
     """See `reference.batch_normalization`."""
     x = _full_precision(inputs).movedim(axis, 1)
     channels = x.shape[1]
+    if x.numel() <= channels:
+        # torch refuses to normalize one value per channel, or none; Keras does not.
+        return REFERENCES["batch_normalization"](inputs, gamma, beta, axis, epsilon)
     # With momentum 1 the moving averages become the statistics of this batch.
     mean, sample_variance = x.new_zeros(channels), x.new_ones(channels)
     outputs = functional.batch_norm(

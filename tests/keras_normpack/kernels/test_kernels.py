@@ -1,9 +1,11 @@
 """Every kernel of the backend the tests run on agrees with its reference, forward and backward."""
 
 import keras
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras import ops
 
 from keras_normpack.kernels import kernels
 from keras_normpack.testing import check_kernel
@@ -53,3 +55,12 @@ def test_agrees_on_any_shape(operation, sizes, batch, half_channels, epsilon):
     sizes = [*sizes, 3]
     shape = (batch, *sizes, 2 * half_channels)
     check_kernel(operation, [shape], dtypes=("float32",), epsilon=epsilon, **OPERATIONS[operation])
+
+
+def test_one_value_per_channel_is_normalized_as_by_the_reference():
+    # torch's own operation refuses it.
+    for kernel in kernels("batch_normalization"):
+        outputs, mean, variance = kernel.function(ops.full((1, 3), 5.0), None, None, axis=-1, epsilon=1e-3)
+        np.testing.assert_array_equal(ops.convert_to_numpy(outputs), np.zeros((1, 3)))
+        np.testing.assert_array_equal(ops.convert_to_numpy(mean), np.full(3, 5.0))
+        np.testing.assert_array_equal(ops.convert_to_numpy(variance), np.zeros(3))
