@@ -16,7 +16,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
     `y = gamma · (x - mean) / sqrt(variance + epsilon) + beta` with mean and variance along `axis`, for each sample and
     position by itself. Arguments, config, weights and results are those of `keras.layers.LayerNormalization`: what one
     of the two has saved, its configuration and its weights, the other loads. A kernel is used where one single axis is
-    normalized, on shapes and dtypes for which it was measured to be faster; every other call is Keras's own.
+    normalized, on shapes and dtypes for which it was measured to be faster.
 
     Args:
         axis: Integer, or list of integers: the axes to normalize along, of known size.
@@ -100,4 +100,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
     def _kernel(self, inputs: Any) -> Any:
         if len(self.axis) > 1 or self.rms_scaling:
             return None
-        return kernels.choose("layer_normalization", kernels.Call.of(inputs, self.axis[0]))
+        call = kernels.Call.of(inputs, self.axis[0])
+        if call.axis == len(call.shape) - 1:
+            return kernels.choose("layer_normalization", call)
+        # On torch, Keras's own fails along any axis but the last.
+        return kernels.fastest("layer_normalization", call)
