@@ -39,7 +39,7 @@ class DropRateSchedule(keras.callbacks.Callback):
     0.10
 
     Source:
-        Ghiasi et al. 2018, arXiv:1810.12890, section 3.1, scheduled DropBlock: the rate grows linearly from 0.
+        Ghiasi et al. 2018, arXiv:1810.12890, section 3, scheduled DropBlock: the rate grows linearly from 0.
     """
 
     def __init__(

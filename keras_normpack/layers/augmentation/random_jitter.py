@@ -37,7 +37,7 @@ class RandomJitter(AugmentationLayer):
     True
 
     Source:
-        Um et al. 2017, arXiv:1706.00527, section 3.2, jittering.
+        Um et al. 2017, arXiv:1706.00527, there called jittering.
     """
 
     shapes: ClassVar[dict[int, str]] = SERIES_SHAPES

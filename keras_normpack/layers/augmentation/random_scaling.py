@@ -35,7 +35,7 @@ class RandomScaling(AugmentationLayer):
     (True, True)
 
     Source:
-        Um et al. 2017, arXiv:1706.00527, section 3.2, scaling.
+        Um et al. 2017, arXiv:1706.00527, there called scaling.
     """
 
     shapes: ClassVar[dict[int, str]] = SERIES_SHAPES

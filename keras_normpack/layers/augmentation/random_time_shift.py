@@ -65,8 +65,7 @@ class RandomTimeShift(AugmentationLayer):
     [[3. 4. 1. 2.]]
 
     Source:
-        Um et al. 2017, arXiv:1706.00527, section 3.2, cropping and slicing in time; argument names of
-        `keras.layers.RandomTranslation`.
+        Arguments and fill modes are those of `keras.layers.RandomTranslation`.
     """
 
     shapes: ClassVar[dict[int, str]] = SERIES_SHAPES

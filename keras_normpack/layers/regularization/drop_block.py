@@ -17,7 +17,7 @@ class DropBlock(DropLayer):
         rate: Float in [0, 1), the share of activations to drop.
         block_size: Integer, or one for each spatial axis.
         data_format: `"channels_last"` or `"channels_first"`; `None` for `keras.config.image_data_format()`.
-        per_channel: Whether each channel has its own blocks.
+        per_channel: Whether each channel has its own blocks, or a block goes through all.
         seed: Integer, makes the draws repeatable; `None` for a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
     """
@@ -29,7 +29,7 @@ class DropBlock(DropLayer):
         rate: float,
         block_size: int | tuple[int, ...],
         data_format: str | None = None,
-        per_channel: bool = False,
+        per_channel: bool = True,
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:

@@ -25,7 +25,8 @@ class DropBlock1D(DropBlock):
         block_size: Integer from 1, the time steps of a block.
         data_format: `"channels_last"` for `(batch, time, channels)` or `"channels_first"` for
             `(batch, channels, time)`; `None` for `keras.config.image_data_format()`.
-        per_channel: Whether each channel has blocks of its own; otherwise a block goes through all channels.
+        per_channel: Whether each channel has blocks of its own, which the paper found better; otherwise a block goes
+            through all channels, which is faster.
         seed: Integer, makes the draws repeatable; `None` for a random one.
         **kwargs: Arguments of `keras.layers.Layer`, such as `name` and `dtype`.
 
@@ -46,8 +47,8 @@ class DropBlock1D(DropBlock):
     True
 
     Source:
-        Ghiasi et al. 2018, arXiv:1810.12890, algorithm 1 and equation 1; blocks through all channels and scaling by
-        what the whole batch kept as in the authors' code (tensorflow/tpu, `resnet_model.py`).
+        Ghiasi et al. 2018, arXiv:1810.12890, algorithm 1 and equation 1; scaled by what the whole batch kept, as in the
+        authors' code (tensorflow/tpu, `resnet_model.py`).
     """
 
     spatial_rank: ClassVar[int] = 1

@@ -9,14 +9,13 @@ from keras_normpack import StochasticDepth
 from keras_normpack.testing import check_layer
 
 
-@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
-def test_conforms(probability):
+def test_conforms():
     check_layer(
         StochasticDepth,
-        {"survival_probability": probability, "seed": 0},
+        {"survival_probability": 0.3, "seed": 0},
         [(3, 4, 2), (3, 4, 2)],
         dynamic_axes=(1,),
-        expected=lambda inputs, weights: inputs[0] + probability * inputs[1],
+        expected=lambda inputs, weights: inputs[0] + 0.3 * inputs[1],
     )
 
 
