@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import keras_normpack
 from docs.drawings.pictures import PICTURES
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -53,6 +54,11 @@ def test_names_of_the_packages_exist(page):
 def test_the_index_lists_every_page():
     listed = re.findall(r"\]\((\w+\.md)\)", (DOCS / "techniques" / "README.md").read_text("utf-8"))
     assert {page.name for page in TECHNIQUES} <= set(listed)
+
+
+def test_everything_public_is_on_a_page():
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    assert [name for name in keras_normpack.__all__ if name not in text and name != "__version__"] == []
 
 
 @pytest.mark.parametrize("name", PICTURES)
