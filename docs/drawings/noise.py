@@ -24,8 +24,8 @@ def dropout() -> Picture:
         ("Dropout", "single values", lambda n, c, y, x: (n, c, y, x) in single),
         ("SpatialDropout2D", "whole maps of a sample", lambda n, c, y, x: (n, c) in {(0, 1), (1, 0)}),
         ("DropPath", "the branch of a sample", lambda n, c, y, x: n == 1),
-        ("DropBlock2D", "squares through all maps", lambda n, c, y, x: _in_block(centres.get(n, []), y, x)),
-        ("… per_channel=True", "squares of each map", lambda n, c, y, x: _in_block(own_centres.get((n, c), []), y, x)),
+        ("DropBlock2D", "squares of each map", lambda n, c, y, x: _in_block(own_centres.get((n, c), []), y, x)),
+        ("… per_channel=False", "squares through all maps", lambda n, c, y, x: _in_block(centres.get(n, []), y, x)),
         ("StochasticDepth", "the branch of the whole batch", lambda n, c, y, x: True),
     ]
     for index, (name, words, dropped) in enumerate(shown):
