@@ -68,8 +68,11 @@ def kept_mask(
     # A block starts at its seed: every position looks at the block of places that ends with it. Where the block is
     # larger than the map there is one place, and the positions beyond the map are cut off.
     margins = [(block - 1, block - 1) for block in block_sizes]
-    seeds = ops.pad(seeds, [(0, 0), *margins, (0, 0)])
-    dropped = ops.max_pool(seeds, tuple(block_sizes), strides=1, padding="valid", data_format="channels_last")
+    dropped = ops.pad(seeds, [(0, 0), *margins, (0, 0)])
+    # One axis at a time: under XLA a window over all axes takes 7 to 10 times as long.
+    for axis, block in enumerate(block_sizes):
+        window = tuple(block if other == axis else 1 for other in range(len(block_sizes)))
+        dropped = ops.max_pool(dropped, window, strides=1, padding="valid", data_format="channels_last")
     within = (slice(None), *(slice(0, size) for size in sizes))
     return 1 - dropped[within]
 
