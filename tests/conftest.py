@@ -3,8 +3,6 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Formulas are checked in float64, which JAX has only on request.
-os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import keras
 import pytest

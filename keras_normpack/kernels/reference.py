@@ -6,8 +6,9 @@ Inputs may have any float dtype. Statistics are float32 at least, outputs have t
 from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import ops
+
+from keras_normpack.statistics import align_mask, moments_over, per_channel, position_axes, statistics_dtype
 
 
 def batch_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: float) -> tuple[Any, Any, Any]:
@@ -27,9 +28,10 @@ def batch_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: 
         Outputs of the inputs' shape and dtype, mean and variance of shape `(channels,)`; no gradient flows through the
         latter two, which are for the moving averages.
     """
-    x = ops.cast(inputs, _statistics_dtype(inputs))
+    x = ops.cast(inputs, statistics_dtype(inputs))
     channel_axis = axis % len(x.shape)
-    mean, variance = ops.moments(x, axes=[other for other in range(len(x.shape)) if other != channel_axis])
+    axes = [other for other in range(len(x.shape)) if other != channel_axis]
+    mean, variance = (ops.squeeze(moment, axes) for moment in moments_over(x, axes))
     outputs = ops.batch_normalization(
         x,
         mean,
@@ -61,21 +63,16 @@ def instance_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilo
     Returns:
         Outputs of the inputs' shape and dtype.
     """
-    x = ops.cast(inputs, _statistics_dtype(inputs))
+    x = ops.cast(inputs, statistics_dtype(inputs))
     rank = len(x.shape)
-    channel_axis = axis % rank
-    positions = tuple(other for other in range(1, rank) if other != channel_axis)
-    if mask is None:
-        mean, variance = ops.moments(x, axes=positions, keepdims=True)
-    else:
-        mean, variance = _masked_moments(x, _align(mask, rank, channel_axis), positions)
-    channels_only = [-1 if other == channel_axis else 1 for other in range(rank)]
+    counted = None if mask is None else align_mask(mask, rank, axis)
+    mean, variance = moments_over(x, position_axes(rank, axis), counted)
     scale = ops.rsqrt(variance + epsilon)
     if gamma is not None:
-        scale = scale * ops.reshape(ops.cast(gamma, x.dtype), channels_only)
+        scale = scale * per_channel(gamma, x, axis)
     offset = -mean * scale
     if beta is not None:
-        offset = offset + ops.reshape(ops.cast(beta, x.dtype), channels_only)
+        offset = offset + per_channel(beta, x, axis)
     return ops.cast(x * scale + offset, inputs.dtype)
 
 
@@ -100,28 +97,24 @@ def group_normalization(
     Returns:
         Outputs of the inputs' shape and dtype.
     """
-    x = ops.cast(inputs, _statistics_dtype(inputs))
+    x = ops.cast(inputs, statistics_dtype(inputs))
     rank = len(x.shape)
     channel_axis = axis % rank
     channels = x.shape[channel_axis]
     sizes = tuple(ops.shape(x))
     members = channel_axis + 1
     grouped = ops.reshape(x, (*sizes[:channel_axis], groups, channels // groups, *sizes[members:]))
-    reduced = tuple(other for other in range(1, rank + 1) if other != channel_axis)
-    if mask is None:
-        mean, variance = ops.moments(grouped, axes=reduced, keepdims=True)
-    else:
-        positions = ops.expand_dims(_align(mask, rank, channel_axis), members)
-        mean, variance = _masked_moments(grouped, positions, reduced)
-    channels_only = [channels if other == channel_axis else 1 for other in range(rank)]
-    per_channel = (sizes[0], *channels_only[1:])
-    scale = ops.reshape(ops.repeat(ops.rsqrt(variance + epsilon), channels // groups, axis=members), per_channel)
-    mean = ops.reshape(ops.repeat(mean, channels // groups, axis=members), per_channel)
+    reduced = position_axes(rank + 1, channel_axis)
+    counted = None if mask is None else ops.expand_dims(align_mask(mask, rank, axis), members)
+    mean, variance = moments_over(grouped, reduced, counted)
+    of_each_channel = (sizes[0], *(channels if other == channel_axis else 1 for other in range(1, rank)))
+    scale = ops.reshape(ops.repeat(ops.rsqrt(variance + epsilon), channels // groups, axis=members), of_each_channel)
+    mean = ops.reshape(ops.repeat(mean, channels // groups, axis=members), of_each_channel)
     if gamma is not None:
-        scale = scale * ops.reshape(ops.cast(gamma, x.dtype), channels_only)
+        scale = scale * per_channel(gamma, x, axis)
     offset = -mean * scale
     if beta is not None:
-        offset = offset + ops.reshape(ops.cast(beta, x.dtype), channels_only)
+        offset = offset + per_channel(beta, x, axis)
     return ops.cast(x * scale + offset, inputs.dtype)
 
 
@@ -140,14 +133,13 @@ def layer_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: 
     Returns:
         Outputs of the inputs' shape and dtype.
     """
-    x = ops.cast(inputs, _statistics_dtype(inputs))
-    mean, variance = ops.moments(x, axes=[axis], keepdims=True)
+    x = ops.cast(inputs, statistics_dtype(inputs))
+    mean, variance = moments_over(x, [axis])
     outputs = (x - mean) * ops.rsqrt(variance + epsilon)
-    along_axis = [-1 if other == axis % len(x.shape) else 1 for other in range(len(x.shape))]
     if gamma is not None:
-        outputs = outputs * ops.reshape(ops.cast(gamma, x.dtype), along_axis)
+        outputs = outputs * per_channel(gamma, x, axis)
     if beta is not None:
-        outputs = outputs + ops.reshape(ops.cast(beta, x.dtype), along_axis)
+        outputs = outputs + per_channel(beta, x, axis)
     return ops.cast(outputs, inputs.dtype)
 
 
@@ -165,35 +157,11 @@ def rms_normalization(inputs: Any, gamma: Any, axis: int, epsilon: float) -> Any
     Returns:
         Outputs of the inputs' shape and dtype.
     """
-    x = ops.cast(inputs, _statistics_dtype(inputs))
+    x = ops.cast(inputs, statistics_dtype(inputs))
     outputs = x * ops.rsqrt(ops.mean(ops.square(x), axis=axis, keepdims=True) + epsilon)
     if gamma is not None:
-        along_axis = [-1 if other == axis % len(x.shape) else 1 for other in range(len(x.shape))]
-        outputs = outputs * ops.reshape(ops.cast(gamma, x.dtype), along_axis)
+        outputs = outputs * per_channel(gamma, x, axis)
     return ops.cast(outputs, inputs.dtype)
-
-
-def _statistics_dtype(inputs: Any) -> str:
-    return keras.backend.result_type(inputs.dtype, "float32")
-
-
-def _align(mask: Any, rank: int, channel_axis: int) -> Any:
-    """Gives the mask the rank of the inputs, with size 1 where it says nothing."""
-    if channel_axis < len(mask.shape):
-        mask = ops.expand_dims(mask, channel_axis)
-    while len(mask.shape) < rank:
-        mask = ops.expand_dims(mask, -1)
-    return mask
-
-
-def _masked_moments(x: Any, mask: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
-    # A sample without one valid position gets mean 0 and variance 0, so nothing is divided by zero.
-    weights = ops.broadcast_to(ops.cast(mask, x.dtype), ops.shape(x))
-    count = ops.maximum(ops.sum(weights, axis=axes, keepdims=True), 1)
-    valid = ops.cast(weights, "bool")
-    mean = ops.sum(ops.where(valid, x, 0), axis=axes, keepdims=True) / count
-    variance = ops.sum(ops.where(valid, ops.square(x - mean), 0), axis=axes, keepdims=True) / count
-    return mean, variance
 
 
 REFERENCES: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_normpack import kernels
 from keras_normpack.autodiff import outputs_and_gradients
-from keras_normpack.testing.closeness import TOLERANCES, assert_close, float64
+from keras_normpack.testing.closeness import assert_close, float64, tolerance
 
 
 def check_kernel(
@@ -70,4 +70,4 @@ def _compare_with_reference(
     for position, (ours, theirs) in enumerate(zip(actual, desired, strict=True)):
         what = f"{kernel.operation} on {shape} {dtype}, result {position}"
         # Gradients cancel where few values are averaged; inputs and cotangents, which are rounded too, are about 1.
-        assert_close(ours, theirs, TOLERANCES[dtype], what, least_scale=1.0)
+        assert_close(ours, theirs, tolerance(dtype), what, least_scale=1.0)

@@ -1,5 +1,6 @@
 """Everything a Keras layer must do, checked on one class with given arguments."""
 
+import copy
 import json
 import tempfile
 import warnings
@@ -13,7 +14,7 @@ from keras import ops, tree
 
 from keras_normpack.autodiff import outputs_and_gradients
 from keras_normpack.testing.case import Arrays, Case, Shape
-from keras_normpack.testing.closeness import TOLERANCES, assert_close, float64
+from keras_normpack.testing.closeness import assert_close, computes_in_float64, float64, tolerance
 
 _POLICIES = ("float64", "float32", "mixed_float16", "mixed_bfloat16")
 
@@ -32,9 +33,9 @@ def check_layer(
     Checked are: config round trip through JSON; saving to `.keras`, loading in safe mode and cloning with equal
     outputs; float64, float32, mixed float16 and mixed bfloat16 with outputs in the compute dtype near the float64 ones;
     batches of another size than the first; `compute_output_shape` and symbolic against real outputs; gradients to
-    inputs and weights against central differences in float64; one step of `fit`, plain and compiled, that leaves every
-    weight finite and changes each trainable one; freezing; a mask that comes out as it went in, where the layer claims
-    to support masking; outputs against a formula, where one is given.
+    inputs and weights against central differences in float64, where the backend has it; one step of `fit`, plain and
+    compiled, that leaves every weight finite and changes each trainable one; freezing; a mask that comes out as it went
+    in, where the layer claims to support masking; outputs against a formula, where one is given.
 
     Args:
         layer_class: The class to check.
@@ -70,7 +71,8 @@ def _config_round_trip(case: Case) -> None:
             kept = layer.get_config().get(key)
             assert kept == value, f"expected {key}={value!r} in the config. Received: {kept!r}"
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
-    again = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    # A copy, since `from_config` of some layers takes what it needs out.
+    again = keras.saving.deserialize_keras_object(copy.deepcopy(config), safe_mode=True)
     assert type(again) is case.layer_class, f"expected the class back. Received: {type(again)}"
     config_again = json.loads(json.dumps(keras.saving.serialize_keras_object(again)))
     assert _without_identities(config_again) == _without_identities(config), "the config changed"
@@ -109,10 +111,10 @@ def _dtypes(case: Case) -> None:
         layer.set_weights(reference.get_weights())
         for actual, exact in zip(tree.flatten(layer(case.inputs())), desired, strict=True):
             dtype = keras.backend.standardize_dtype(actual.dtype)
-            assert dtype == layer.compute_dtype, (
+            assert dtype == layer.compute_dtype or (policy == "float64" and not computes_in_float64()), (
                 f"expected outputs in {layer.compute_dtype} under {policy}. Received: {dtype}"
             )
-            _assert_outputs_close(actual, exact, TOLERANCES[layer.compute_dtype], f"outputs under {policy}")
+            _assert_outputs_close(actual, exact, tolerance(layer.compute_dtype), f"outputs under {policy}")
 
 
 def _other_batch_sizes(case: Case) -> None:
@@ -140,6 +142,8 @@ def _output_shape(case: Case) -> None:
 
 
 def _gradients(case: Case) -> None:
+    if not computes_in_float64():
+        return
     layer = case.make("float64")
     layer.build(case.input_shape)
     _randomize(layer)
@@ -243,7 +247,7 @@ def _formula(case: Case) -> None:
     inputs = case.inputs()
     if case.takes_floats:
         inputs = tree.map_structure(lambda array: array.astype("float64"), inputs)
-    _assert_outputs_close(layer(inputs), case.expected(inputs, weights), TOLERANCES["float64"], "outputs")
+    _assert_outputs_close(layer(inputs), case.expected(inputs, weights), tolerance("float64"), "outputs")
 
 
 _LAYER_CHECKS = (
@@ -267,6 +271,6 @@ def _randomize(layer: Any) -> None:
             variable.assign(generator.uniform(0.5, 1.5, variable.shape))
 
 
-def _assert_outputs_close(actual: Any, desired: Any, tolerance: float, what: str) -> None:
+def _assert_outputs_close(actual: Any, desired: Any, allowed_share: float, what: str) -> None:
     for one, other in zip(tree.flatten(actual), tree.flatten(desired), strict=True):
-        assert_close(float64(one), float64(other), tolerance, what)
+        assert_close(float64(one), float64(other), allowed_share, what)

@@ -105,11 +105,17 @@ def test_a_layer_without_fault_passes():
         (ForgetsAnArgument, "config round trip"),
         (ClaimsAnotherShape, "output shape"),
         (OverflowsInFloat16, "dtypes: outputs under mixed_float16"),
-        (ReturnsFloat32, "dtypes: expected outputs in float64"),
-        (StopsTheGradient, "gradients"),
-        (HalvesTheGradient, "gradients: gradient to argument 0 of 1 inputs and the weights: expected a difference"),
+        pytest.param(ReturnsFloat32, "dtypes: expected outputs in float64", marks=pytest.mark.tensorflow_only),
+        pytest.param(StopsTheGradient, "gradients", marks=pytest.mark.tensorflow_only),
+        pytest.param(
+            HalvesTheGradient,
+            "gradients: gradient to argument 0 of 1 inputs and the weights: expected a difference",
+            marks=pytest.mark.tensorflow_only,
+        ),
         (DropsTheMask, "masking"),
-        (BakesTheBatchSizeIn, "other batch sizes: outputs for a batch of"),
+        pytest.param(
+            BakesTheBatchSizeIn, "other batch sizes: outputs for a batch of", marks=pytest.mark.tensorflow_only
+        ),
         (KeepsStateOutsideItsWeights, "dtypes|saving loading and cloning"),
     ],
 )

@@ -1,5 +1,6 @@
 """The operations as `torch.nn.functional` has them; they want channels second, and statistics in float32 at least."""
 
+import math
 from typing import Any
 
 import torch
@@ -27,7 +28,11 @@ def batch_normalization(inputs: Any, gamma: Any, beta: Any, axis: int, epsilon: 
 
 def group_normalization(inputs: Any, gamma: Any, beta: Any, groups: int, axis: int, epsilon: float) -> Any:
     """See `reference.group_normalization`."""
-    x = _full_precision(inputs).movedim(axis, 1)
+    # Contiguous: torch's backward pass crashes on other inputs that need no gradient themselves.
+    x = _full_precision(inputs).movedim(axis, 1).contiguous()
+    if math.prod(x.shape[1:]) <= groups:
+        # torch refuses to normalize single values; Keras does not.
+        return REFERENCES["group_normalization"](inputs, gamma, beta, groups, axis, epsilon)
     outputs = functional.group_norm(x, groups, _weight(gamma, x), _weight(beta, x), epsilon)
     return _restored(outputs, inputs, axis)
 

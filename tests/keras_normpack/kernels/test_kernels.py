@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from keras_normpack.autodiff import outputs_and_gradients
 from keras_normpack.kernels import kernels
 from keras_normpack.testing import check_kernel
 
@@ -64,3 +65,24 @@ def test_one_value_per_channel_is_normalized_as_by_the_reference():
         np.testing.assert_array_equal(ops.convert_to_numpy(outputs), np.zeros((1, 3)))
         np.testing.assert_array_equal(ops.convert_to_numpy(mean), np.full(3, 5.0))
         np.testing.assert_array_equal(ops.convert_to_numpy(variance), np.zeros(3))
+
+
+def test_one_value_per_group_is_normalized_as_by_the_reference():
+    for kernel in kernels("group_normalization"):
+        outputs = kernel.function(ops.full((2, 1, 3), 5.0), None, None, groups=3, axis=-1, epsilon=1e-3)
+        np.testing.assert_array_equal(ops.convert_to_numpy(outputs), np.zeros((2, 1, 3)))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_inputs_that_need_no_gradient_may_be_the_first_of_a_model(operation):
+    inputs = np.random.default_rng(0).normal(size=(4, 5, 5, 6)).astype("float32")
+    for kernel in kernels(operation):
+        weights = [ops.ones(6)] if operation == "rms_normalization" else [ops.ones(6), ops.zeros(6)]
+
+        def with_constant_inputs(*weights, kernel=kernel):
+            return kernel.function(
+                ops.convert_to_tensor(inputs), *weights, axis=-1, epsilon=1e-3, **OPERATIONS[operation]
+            )
+
+        _, gradients = outputs_and_gradients(with_constant_inputs, weights, ops.ones(inputs.shape))
+        assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
