@@ -12,31 +12,35 @@ ASSUMED_SIZE = 32
 
 @dataclass(frozen=True)
 class Call:
-    """Shape, dtype and channel axis of the tensor an operation is called on.
+    """Shape, dtype and channel axis of the tensor an operation is called on, and whether to train.
 
     Args:
         shape: Static shape, `None` for sizes known only when the graph runs.
         dtype: Name of the dtype, such as `"float32"`.
         axis: The channel axis, counted from the front.
+        training: Whether gradients will be asked for. At inference, code may be exported, where compiled kernels have
+            no place.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
     axis: int
+    training: bool = True
 
     @classmethod
-    def of(cls, inputs: Any, axis: int) -> "Call":
+    def of(cls, inputs: Any, axis: int, training: bool | None = True) -> "Call":
         """Describes a call on a tensor.
 
         Args:
             inputs: Tensor of known rank.
             axis: The channel axis, counted from either end.
+            training: Whether it is a training step; `None` counts as no.
 
         Returns:
             The description.
         """
         shape = tuple(inputs.shape)
-        return cls(shape, keras.backend.standardize_dtype(inputs.dtype), axis % len(shape))
+        return cls(shape, keras.backend.standardize_dtype(inputs.dtype), axis % len(shape), bool(training))
 
     @property
     def channels(self) -> int:

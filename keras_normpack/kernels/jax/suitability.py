@@ -12,7 +12,8 @@ _DTYPES = ("float32", "float16", "bfloat16")
 def features(call: Call) -> bool:
     """Tells whether passes along the last axis pay."""
     return (
-        jax.default_backend() == "cpu"
+        call.training
+        and jax.default_backend() == "cpu"
         and call.dtype in _DTYPES
         and call.axis == len(call.shape) - 1
         and None not in call.shape[1:]

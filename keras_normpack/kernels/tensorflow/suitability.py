@@ -15,7 +15,8 @@ def features(call: Call) -> bool:
     Every new shape is compiled anew, which takes some tenths of a second, so all sizes but the batch must be fixed.
     """
     return (
-        only_cpu_visible()
+        call.training
+        and only_cpu_visible()
         and can_compile()
         and call.dtype in _DTYPES
         and call.axis == len(call.shape) - 1

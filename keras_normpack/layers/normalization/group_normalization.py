@@ -102,12 +102,13 @@ class GroupNormalization(keras.layers.GroupNormalization):
         # Keras puts the number of channels in place of -1, and would save that.
         self.groups = groups
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Normalizes the inputs.
 
         Args:
             inputs: Float tensor of any rank from 2.
             mask: Positions that count, such as `(batch, time)` for `(batch, time, channels)`, or `None` for all.
+            training: Whether gradients will be asked for; then kernels are used, with the same results to rounding.
 
         Returns:
             A tensor of the shape of the inputs, in the compute dtype.
@@ -118,7 +119,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
             "epsilon": self.epsilon,
         }
         if mask is None:
-            normalize = kernels.fastest("group_normalization", kernels.Call.of(inputs, self.axis))
+            normalize = kernels.fastest("group_normalization", kernels.Call.of(inputs, self.axis, training))
             outputs = normalize(inputs, self.gamma, self.beta, **arguments)
         else:
             normalize = kernels.reference("group_normalization")

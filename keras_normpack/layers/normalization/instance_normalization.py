@@ -85,12 +85,13 @@ class InstanceNormalization(ChannelAffine):
         self.add_affine_weights(channels)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         """Normalizes the inputs.
 
         Args:
             inputs: Float tensor of rank 3 or more.
             mask: Positions that count, such as `(batch, time)` for `(batch, time, channels)`, or `None` for all.
+            training: Whether gradients will be asked for; then kernels are used, with the same results to rounding.
 
         Returns:
             A tensor of the shape of the inputs, in the compute dtype.
@@ -98,7 +99,7 @@ class InstanceNormalization(ChannelAffine):
         arguments = {"axis": self.axis, "epsilon": self.epsilon}
         if mask is not None:
             return kernels.reference("instance_normalization")(inputs, self.gamma, self.beta, mask=mask, **arguments)
-        normalize = kernels.fastest("instance_normalization", kernels.Call.of(inputs, self.axis))
+        normalize = kernels.fastest("instance_normalization", kernels.Call.of(inputs, self.axis, training))
         return normalize(inputs, self.gamma, self.beta, **arguments)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

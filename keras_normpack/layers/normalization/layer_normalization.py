@@ -82,25 +82,26 @@ class LayerNormalization(keras.layers.LayerNormalization):
         check_normalized_axes(self, input_shape)
         super().build(input_shape)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Normalizes the inputs.
 
         Args:
             inputs: Float tensor of any rank from 2.
+            training: Whether gradients will be asked for; then kernels are used, with the same results to rounding.
 
         Returns:
             A tensor of the shape of the inputs, in the compute dtype.
         """
-        kernel = self._kernel(inputs)
+        kernel = self._kernel(inputs, training)
         if kernel is None:
             return super().call(inputs)
         outputs = kernel(inputs, self.gamma, self.beta, axis=self.axis[0], epsilon=self.epsilon)
         return ops.cast(outputs, self.compute_dtype)
 
-    def _kernel(self, inputs: Any) -> Any:
+    def _kernel(self, inputs: Any, training: bool | None) -> Any:
         if len(self.axis) > 1 or self.rms_scaling:
             return None
-        call = kernels.Call.of(inputs, self.axis[0])
+        call = kernels.Call.of(inputs, self.axis[0], training)
         if call.axis == len(call.shape) - 1:
             return kernels.choose("layer_normalization", call)
         # On torch, Keras's own fails along any axis but the last.

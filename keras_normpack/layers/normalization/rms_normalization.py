@@ -81,11 +81,12 @@ class RMSNormalization(keras.layers.RMSNormalization):
             autocast=False,
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """Normalizes the inputs.
 
         Args:
             inputs: Float tensor of any rank from 2.
+            training: Whether gradients will be asked for; then kernels are used, with the same results to rounding.
 
         Returns:
             A tensor of the shape of the inputs, in the compute dtype.
@@ -93,7 +94,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
         if len(self.axis) > 1:
             return self._normalize_along_several_axes(inputs)
         (axis,) = self.axis
-        normalize = kernels.fastest("rms_normalization", kernels.Call.of(inputs, axis))
+        normalize = kernels.fastest("rms_normalization", kernels.Call.of(inputs, axis, training))
         outputs = normalize(inputs, self._multiplier(), axis=axis, epsilon=self.epsilon)
         return ops.cast(outputs, self.compute_dtype)
 

@@ -1,4 +1,4 @@
-"""Every layer of the pack in the variants that are exported, distributed and run on all backends; one file per family."""
+"""Every layer of the pack in the variants that are exported, distributed and run on all backends; a file per family."""
 
 import importlib
 import pkgutil

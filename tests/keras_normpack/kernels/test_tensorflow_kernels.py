@@ -128,6 +128,14 @@ def test_compiled_passes_are_chosen_for_large_fixed_shapes_with_channels_last(op
     assert (choose(operation, Call.of(tensor, axis)) is not None) == chosen
 
 
+@pytest.mark.parametrize("operation", [operation for operation in OPERATIONS if operation != "batch_normalization"])
+def test_compiled_passes_are_for_training_so_that_exports_hold_plain_operations(operation):
+    call = Call.of(keras.KerasTensor(LARGE), -1, training=True)
+    assert choose(operation, call) is not None
+    for training in (None, False):
+        assert choose(operation, Call.of(keras.KerasTensor(LARGE), -1, training)) is None
+
+
 def test_under_xla_batch_normalization_has_passes_of_its_own():
     import tensorflow as tf
 
