@@ -2,6 +2,7 @@
 
 from keras_normpack._version import __version__
 from keras_normpack.callbacks import (
+    DropRateSchedule,
     GeneralizationEarlyStopping,
     PreciseBatchNormalization,
     StochasticWeightAveraging,
@@ -51,6 +52,7 @@ __all__ = [
     "DropBlock2D",
     "DropBlock3D",
     "DropPath",
+    "DropRateSchedule",
     "DynamicTanh",
     "FilterResponseNormalization",
     "GeneralizationEarlyStopping",

@@ -1,9 +1,10 @@
 """Layers that drop at random in training. (Augmentation counts a call without `training` as one in training.)"""
 
-from keras_normpack import DropBlock1D, DropBlock2D, DropBlock3D, StochasticDepth
+from keras_normpack import DropBlock1D, DropBlock2D, DropBlock3D, DropPath, StochasticDepth
 from tests.keras_normpack.cases import Case
 
 CASES = [
+    Case("drop_path", lambda: DropPath(0.3), ((8, 8, 4),)),
     Case("drop_block_1d", lambda: DropBlock1D(0.3, 3), ((9, 4),)),
     Case("drop_block_2d", lambda: DropBlock2D(0.3, (3, 2), per_channel=False), ((8, 6, 4),)),
     Case("drop_block_2d_channels_first", lambda: DropBlock2D(0.3, 3, data_format="channels_first"), ((4, 8, 6),)),

@@ -26,6 +26,8 @@ def forecaster() -> keras.Model:
 
 
 CASES = [
+    Case("instance", InstanceNormalization, ((8, 8, 4),)),
+    Case("instance_channels_first", lambda: InstanceNormalization(axis=1), ((4, 9),)),
     Case("filter_response", lambda: FilterResponseNormalization(learned_epsilon=True), ((8, 8, 4),)),
     Case("filter_response_channels_first", lambda: FilterResponseNormalization(axis=[2]), ((4, 9),)),
     Case("tlu", lambda: TLU(affine=True), ((8, 8, 4),)),
