@@ -66,7 +66,6 @@ def test_gradients_to_v_and_g_are_those_of_the_paper():
 @pytest.mark.parametrize(
     ("layer", "shape", "options"),
     [
-        (layers.Dense(4), (4, 5), {}),
         (layers.Dense(4), (4, 6, 3), {"dynamic_axes": (1,)}),
         (layers.Conv2D(4, 3, activation="relu"), (4, 7, 6, 5), {"dynamic_axes": (1, 2)}),
         (layers.SeparableConv2D(4, 3), (4, 6, 6, 3), {}),

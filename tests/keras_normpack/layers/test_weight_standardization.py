@@ -94,7 +94,6 @@ def test_torch_standardizes_the_same_through_its_batch_normalization():
     [
         (layers.Dense(4), (4, 5), {}),
         (layers.Conv2D(4, 3, activation="relu"), (4, 7, 6, 5), {"gain": 1.7}),
-        (layers.Conv2DTranspose(4, 3), (4, 5, 6, 3), {}),
     ],
 )
 def test_conforms(layer, shape, options):
