@@ -136,6 +136,26 @@ def test_compiled_passes_are_for_training_so_that_exports_hold_plain_operations(
         assert choose(operation, Call.of(keras.KerasTensor(LARGE), -1, training)) is None
 
 
+def test_under_xla_few_channels_and_few_positions_are_left_to_keras():
+    import tensorflow as tf
+
+    def chosen(operation, shape, jit_compile):
+        found = []
+
+        @tf.function(jit_compile=jit_compile, autograph=False)
+        def trace():
+            found.append(choose(operation, Call(shape, "float32", len(shape) - 1)))
+            return tf.zeros(1)
+
+        trace()
+        return found[0] is not None
+
+    for jit_compile in (False, True):
+        assert chosen("layer_normalization", (64, 64, 64, 3), jit_compile) is not jit_compile
+        assert chosen("group_normalization", (4096, 4, 64), jit_compile) is not jit_compile
+        assert chosen("group_normalization", (64, 16, 16, 64), jit_compile)
+
+
 def test_under_xla_batch_normalization_has_passes_of_its_own():
     import tensorflow as tf
 
