@@ -5,7 +5,7 @@ import math
 from keras_normpack.kernels.call import Call
 from keras_normpack.kernels.tensorflow.device import being_compiled, can_compile, only_cpu_visible
 
-# Measured on two CPU cores, forward and backward, against Keras 3.15.1. Below this size the fixed cost of a compiled call,
+# Measured on two CPU cores, forward and backward, against Keras 3.15.1. Below this size a compiled call's fixed cost,
 # about 0.1 ms, outweighs what it saves (0.76 to 1.8×); above, in graphs, every shape tried was faster (1.2 to 4.5×).
 _FEWEST_ELEMENTS = 2**17
 # Where XLA compiles the whole, Keras's layer has no such cost, and fewer than these are as fast or faster by it.
