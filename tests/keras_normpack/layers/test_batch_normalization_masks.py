@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from keras_normpack import BatchNormalization
+from keras_normpack.testing.closeness import tolerance
 from tests.keras_normpack.layers.drop_in import assert_same, data, float64, pair, passes, random_weights
 
 RENORM = {"renorm": True, "renorm_clipping": {"rmin": 0.8, "rmax": 1.2, "dmax": 0.3}, "renorm_momentum": 0.6}
@@ -46,8 +47,10 @@ def test_padding_with_anything_and_masking_it_changes_nothing(lengths, filler, c
     inputs = np.moveaxis(padded, -1, axis)
     layer = built(inputs.shape, dtype="float64", axis=axis, **arguments)
     outputs = np.moveaxis(float64(layer(inputs, mask=mask, training=True)), axis, -1)
-    np.testing.assert_allclose(outputs[mask], desired, atol=1e-9)
-    assert_same([float64(value) for value in layer.weights], [float64(value) for value in dense.weights], 1e-12)
+    np.testing.assert_allclose(outputs[mask], desired, atol=tolerance("float64"))
+    assert_same(
+        [float64(value) for value in layer.weights], [float64(value) for value in dense.weights], tolerance("float64")
+    )
 
 
 def test_the_gradient_of_what_is_masked_is_that_of_an_affine_map():
@@ -57,7 +60,7 @@ def test_the_gradient_of_what_is_masked_is_that_of_an_affine_map():
     layer = built((4, 5, 3), dtype="float64")
     scale = float64(layer.gamma) / np.sqrt(float64(inputs)[mask].var(0) + 1e-3)
     _, to_inputs, *_ = passes(layer, inputs, cotangent, mask=mask, training=True)
-    np.testing.assert_allclose(to_inputs[~mask], (float64(cotangent) * scale)[~mask], atol=1e-9)
+    np.testing.assert_allclose(to_inputs[~mask], (float64(cotangent) * scale)[~mask], atol=tolerance("float64"))
 
 
 @pytest.mark.parametrize("arguments", [{}, RENORM])
@@ -86,8 +89,8 @@ def test_a_mask_over_the_outer_axis_covers_the_inner_ones():
     mask = np.arange(5) < np.array([[5], [2]])
     layer = BatchNormalization(momentum=0.0, dtype="float64")
     layer(values, mask=mask, training=True)
-    np.testing.assert_allclose(float64(layer.moving_mean), values[mask].mean((0, 1, 2)), atol=1e-12)
-    np.testing.assert_allclose(float64(layer.moving_variance), values[mask].var((0, 1, 2)), atol=1e-12)
+    np.testing.assert_allclose(float64(layer.moving_mean), values[mask].mean((0, 1, 2)), atol=tolerance("float64"))
+    np.testing.assert_allclose(float64(layer.moving_variance), values[mask].var((0, 1, 2)), atol=tolerance("float64"))
 
 
 def test_statistics_under_a_mask_are_float32_in_mixed_precision():

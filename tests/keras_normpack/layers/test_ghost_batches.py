@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_normpack import BatchNormalization, kernels
 from keras_normpack.testing import check_layer
+from keras_normpack.testing.closeness import tolerance
 from tests.keras_normpack.layers.drop_in import assert_same, data, float64, passes, random_weights
 
 
@@ -50,12 +51,12 @@ def compare(shape, size, tolerance, dtype="float64", momentum=0.8, **arguments):
     ],
 )
 def test_every_group_is_a_batch_of_its_own(shape, axis, size):
-    compare(shape, size, 1e-9, axis=axis)
+    compare(shape, size, tolerance("float64"), axis=axis)
 
 
 @pytest.mark.parametrize("arguments", [{"center": False}, {"scale": False}, {"epsilon": 0.1}, {"axis": 2}])
 def test_whatever_the_arguments(arguments):
-    compare((5, 3, 4, 2), 2, 1e-9, **arguments)
+    compare((5, 3, 4, 2), 2, tolerance("float64"), **arguments)
 
 
 @pytest.mark.tensorflow_only
