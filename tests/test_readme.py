@@ -1,5 +1,6 @@
 """What the README shows is what the package does: its Python runs, its commands exist, its rules are all rules."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -55,6 +56,19 @@ def test_the_python_runs_in_the_order_it_is_read(tmp_path, monkeypatch, capsys):
         np.testing.assert_array_equal(weight, old)  # "yours stays as it is"
     parts = keras.Model(names["inputs"], names["x"])
     assert parts.predict(np.ones((1, 32, 32, 3)), verbose=0).shape == (1, 32, 32, 32)
+
+
+def test_the_speed_of_the_layers_is_what_was_measured():
+    measured = json.loads((ROOT / "benchmarks/results/layers.json").read_text("utf-8"))
+    for layer, goal in measured["goals"].items():
+        means = [measured["summary"][mode][layer]["geometric_mean"] for mode in ("graph", "compiled", "eager")]
+        floor = measured["summary"]["graph"][layer]["geometric_mean_at_floor"]
+        verdict = f"{goal['geometric_mean_in_graphs']:.0f} ×, {'reached' if goal['reached'] else 'missed'}"
+        assert f"| `{layer}` | " + " | ".join(f"{mean:.2f} ×" for mean in [*means, floor]) + f" | {verdict} |" in README
+    step = json.loads((ROOT / "benchmarks/results/resnet_step.json").read_text("utf-8"))
+    off, peak = step["jit_compile"]["off"], step["peak_memory_mib"]
+    assert f"{off['ours_ms']:.0f} ms instead of {off['keras_ms']:.0f} ({off['ratio']:.2f} ×)" in README
+    assert f"{peak['ours']:.0f} MiB at its peak instead of {peak['keras']:.0f}" in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)

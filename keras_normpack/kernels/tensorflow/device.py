@@ -14,7 +14,7 @@ def can_compile() -> bool:
 
 
 def being_compiled() -> bool:
-    """Tells whether the code that runs is being traced for XLA, as `fit` does unless told otherwise.
+    """Tells whether the code that runs is being traced for XLA, as with `jit_compile=True`.
 
     TensorFlow marks the graph around the call, and has no public way to ask; a release without the mark gives `False`.
     """

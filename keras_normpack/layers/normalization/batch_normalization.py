@@ -21,9 +21,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     `y = gamma · (x - mean) / sqrt(variance + epsilon) + beta` with mean and variance of the batch in training, and
     their moving averages at inference. Arguments, config, weights and results are those of
     `keras.layers.BatchNormalization`: what one of the two has saved, its configuration and its weights, the other
-    loads. A fused kernel is used in training without mask, synchronization or renormalization, on shapes and dtypes for
-    which it was measured to be faster. XLA puts code of its own in the kernel's place, so on a CPU the gain needs
-    `model.compile(..., jit_compile=False)`; Keras's default there is to compile.
+    loads. A kernel is used in training without mask, synchronization or renormalization, on shapes and dtypes for which
+    it was measured to be faster: TensorFlow's fused operation, or passes of our own where XLA compiles the step.
 
     It differs from Keras's layer where that one errs: a batch without one valid position leaves the moving averages
     alone and is normalized by them; a mask lies along the axes other than the channel axis, wherever that is;
