@@ -3,7 +3,8 @@
 Both layers run interleaved in one process. "graph" is a `tf.function`, as `fit` runs where there is no GPU;
 "compiled" is one compiled by XLA, as `fit` runs with `jit_compile=True`; "eager" is op by op. The floor is the least
 memory traffic there can be, with statistics for free: forward reads x and writes y, backward reads x and dy and writes
-dx, which is two and a half elementwise copies. No layer can beat it, so Keras's time over the floor is the largest ratio there is.
+dx, which is two and a half elementwise copies. No layer can beat it, so Keras's time over the floor is the largest
+ratio there is.
 
 torch's own layers are timed in a process of their own (beside TensorFlow its threads stall) and tied to ours by the
 copy that each process times; they are left out where torch is not installed. Peak memory is that of a process of its

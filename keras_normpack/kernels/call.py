@@ -48,6 +48,11 @@ class Call:
         return self.shape[self.axis] or ASSUMED_SIZE
 
     @property
+    def positions(self) -> int:
+        """Number of positions in a sample, unknown sizes counted as `ASSUMED_SIZE`."""
+        return self.elements // (self.channels * (self.shape[0] or ASSUMED_SIZE))
+
+    @property
     def elements(self) -> int:
         """Number of elements, unknown sizes counted as `ASSUMED_SIZE`."""
         return math.prod(ASSUMED_SIZE if size is None else size for size in self.shape)

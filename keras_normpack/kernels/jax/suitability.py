@@ -1,7 +1,5 @@
 """For which calls our passes were measured to be faster than the reference."""
 
-import math
-
 import jax
 
 from keras_normpack.kernels.call import Call
@@ -28,4 +26,4 @@ def features(call: Call) -> bool:
 
 def positions(call: Call) -> bool:
     """Tells whether passes over the positions of each sample pay."""
-    return len(call.shape) > 2 and features(call) and math.prod(call.shape[1:-1]) >= _FEWEST_POSITIONS
+    return len(call.shape) > 2 and features(call) and call.positions >= _FEWEST_POSITIONS

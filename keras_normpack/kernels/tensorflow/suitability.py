@@ -1,7 +1,5 @@
 """For which calls compiled passes were measured to be faster than the reference."""
 
-import math
-
 from keras_normpack.kernels.call import Call
 from keras_normpack.kernels.tensorflow.device import being_compiled, can_compile, only_cpu_visible
 
@@ -36,7 +34,7 @@ def positions(call: Call) -> bool:
     return (
         len(call.shape) > 2
         and features(call)
-        and (math.prod(call.shape[1:-1]) >= _FEWEST_POSITIONS_UNDER_XLA or not being_compiled())
+        and (call.positions >= _FEWEST_POSITIONS_UNDER_XLA or not being_compiled())
     )
 
 

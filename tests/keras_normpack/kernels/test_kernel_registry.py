@@ -32,7 +32,8 @@ def test_the_reference_stands_in_where_no_kernel_is_faster():
 
 
 def test_a_call_counts_unknown_sizes_as_thirty_two():
-    assert Call((None, 4, None, 3), "float32", 3).elements == 32 * 4 * 32 * 3
+    call = Call((None, 4, None, 3), "float32", 3)
+    assert (call.elements, call.positions, call.channels) == (32 * 4 * 32 * 3, 4 * 32, 3)
 
 
 def test_a_backend_without_kernels_has_the_references(monkeypatch):
