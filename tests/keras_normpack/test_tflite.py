@@ -25,7 +25,7 @@ def test_exports_without_flex(case):
     inputs = case.inputs(1)
     # Keras names the signature's inputs after its own, and the converter keeps their order.
     results = runner(**dict(zip(sorted(runner.get_input_details()), inputs, strict=True)))
-    desired = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0]))
+    desired = keras.tree.flatten(model(inputs if len(inputs) > 1 else inputs[0], training=False))
     assert len(results) == len(desired)
     for actual, expected in zip((results[name] for name in sorted(results)), desired, strict=True):
         np.testing.assert_allclose(actual, expected, atol=1e-5, rtol=1e-5)

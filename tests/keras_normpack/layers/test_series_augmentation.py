@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_normpack import RandomJitter, RandomScaling, RandomTimeShift, SpecAugment
+from keras_normpack import RandomJitter, RandomScaling, RandomTimeShift
 from keras_normpack.testing import check_layer
 
 LAYERS = {
@@ -87,21 +87,6 @@ def test_augments_in_a_tf_data_pipeline(make):
     batches = list(tf.data.Dataset.from_tensor_slices(values).batch(8).map(layer))
     assert batches[0].shape == (8, 10, 2)
     assert (np.concatenate(batches) != values).any((1, 2)).sum() > 8
-
-
-@pytest.mark.tensorflow_only
-@pytest.mark.parametrize("make", [*LAYERS.values(), SpecAugment], ids=[*LAYERS, "spec_augment"])
-def test_exports_to_tflite_as_the_identity(make):
-    import tensorflow as tf
-    from ai_edge_litert.interpreter import Interpreter
-
-    model = keras.Sequential([keras.Input((9, 4), batch_size=1), make()])
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    runner = Interpreter(model_content=converter.convert()).get_signature_runner()
-    values = np.random.default_rng(0).normal(size=(1, 9, 4)).astype("float32")
-    (outputs,) = runner(**dict.fromkeys(runner.get_input_details(), values)).values()
-    np.testing.assert_array_equal(outputs, values)
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
