@@ -3,6 +3,9 @@
 from typing import Any
 
 import keras
+from keras import ops
+
+from keras_normpack.layers.regularization.inference_draws import draws_as_an_operator, uniform_operator
 
 
 @keras.saving.register_keras_serializable(package="keras_normpack")
@@ -10,7 +13,8 @@ class MonteCarloDropout(keras.layers.Dropout):
     """Drops at inference as in training, so that repeated predictions show how uncertain the model is.
 
     `y = x · b / (1 - rate)` with `b` 0 with probability `rate` and 1 otherwise. `keras_normpack.mc_predict` gives mean
-    and deviation over many predictions, and does so for models with plain `keras.layers.Dropout`, too.
+    and deviation over many predictions, and does so for models with plain `keras.layers.Dropout`, too. Exported to
+    TFLite, it goes on dropping on the phone, without Flex operators.
 
     Args:
         rate: Float in [0, 1], the share of activations to drop.
@@ -40,9 +44,14 @@ class MonteCarloDropout(keras.layers.Dropout):
 
         Args:
             inputs: Float tensor.
-            training: Of no effect; it is there because Keras passes it.
+            training: Whether it is a training step; it drops either way.
 
         Returns:
             A tensor of the shape of the inputs.
         """
-        return super().call(inputs, training=True)
+        if training or not 0 < self.rate < 1 or not draws_as_an_operator():
+            return super().call(inputs, training=True)
+        sizes = ops.shape(inputs)
+        fixed = self.noise_shape or (None,) * len(sizes)
+        shape = [size if given is None else given for size, given in zip(sizes, fixed, strict=True)]
+        return ops.where(uniform_operator(shape, self.seed) >= self.rate, inputs / (1 - self.rate), 0)

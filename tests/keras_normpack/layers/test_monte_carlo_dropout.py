@@ -38,3 +38,33 @@ def test_the_mask_goes_on():
     inputs = keras.Input((5, 2))
     outputs = MonteCarloDropout(0.5)(keras.layers.Masking()(inputs))
     assert outputs._keras_mask is not None
+
+
+@pytest.mark.tensorflow_only
+@pytest.mark.parametrize("noise_shape", [None, (None, 1)])
+def test_predictions_drop_the_rate_in_graphs(noise_shape):
+    rate, size = 0.3, 20000
+    model = keras.Sequential([keras.Input((2,)), MonteCarloDropout(rate, noise_shape=noise_shape, seed=3)])
+    outputs = model.predict(np.ones((size, 2)), batch_size=size, verbose=0)
+    kept = outputs > 0
+    np.testing.assert_allclose(outputs[kept], 1 / (1 - rate), rtol=1e-6)
+    draws = size if noise_shape else 2 * size
+    assert abs(kept.mean() - (1 - rate)) < 5 * np.sqrt(rate * (1 - rate) / draws)
+    assert (kept[:, 0] == kept[:, 1]).all() == bool(noise_shape)
+
+
+@pytest.mark.tensorflow_only
+def test_goes_on_dropping_on_a_phone_without_flex():
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    model = keras.Sequential([keras.Input((500,), batch_size=1), MonteCarloDropout(0.25)])
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    runner = Interpreter(model_content=converter.convert()).get_signature_runner()
+    inputs = dict.fromkeys(runner.get_input_details(), np.ones((1, 500), "float32"))
+    first, second = (next(iter(runner(**inputs).values())) for _ in range(2))
+    assert (first != second).any()
+    for outputs in (first, second):
+        np.testing.assert_allclose(outputs[outputs > 0], 4 / 3, rtol=1e-6)
+        assert abs((outputs > 0).mean() - 0.75) < 5 * np.sqrt(0.25 * 0.75 / 500)
