@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import layers
 
+import keras_normpack
 from advisor.graph.keras_internals import wrapped_layers
-from keras_normpack import DropPath, InstanceNormalization
 
 
 class Kind(StrEnum):
@@ -72,6 +72,18 @@ _BUILT_IN = {
         " IntegerLookup StringLookup TextVectorization MelSpectrogram STFTSpectrogram"
         " ContrastLimitedAdaptiveHistogramEqualization"
     ),
+}
+
+# Subclasses of Keras's layers have their kinds.
+_OF_THE_PACK = {
+    Kind.NORM: (
+        "InstanceNormalization FilterResponseNormalization GlobalResponseNormalization DynamicTanh"
+        " ReversibleInstanceNormalization AdaptiveInstanceNormalization"
+    ),
+    Kind.DROPOUT: "DropPath DropBlock1D DropBlock2D DropBlock3D",
+    Kind.ACTIVATION: "TLU",
+    Kind.MERGE: "StochasticDepth",
+    Kind.AUGMENTATION: "SpecAugment RandomTimeShift RandomJitter RandomScaling",
 }
 
 # `keras.ops` operations are no layers; their class names are stable, their classes are not public.
@@ -139,7 +151,8 @@ def _register_built_in() -> None:
             # Older and newer Keras releases lack some of the names.
             if hasattr(layers, name):
                 _KINDS[getattr(layers, name)] = kind
-    _KINDS.update({InstanceNormalization: Kind.NORM, DropPath: Kind.DROPOUT})
+    for kind, names in _OF_THE_PACK.items():
+        _KINDS.update({getattr(keras_normpack, name): kind for name in names.split()})
 
 
 _register_built_in()

@@ -10,7 +10,7 @@ from advisor.rewrite.rebuild import rebuild
 from advisor.rewrite.recipes.targets import facts_of
 
 # They work at inference too.
-_NOT_ONLY_TRAINING = frozenset({"CenterCrop", "RandomCrop", "AutoContrast", "Equalization"})
+_NOT_ONLY_TRAINING = frozenset({"CenterCrop", "RandomCrop", "AutoContrast", "Equalization", "MonteCarloDropout"})
 
 
 def strip_training_layers(model: keras.Model) -> keras.Model:

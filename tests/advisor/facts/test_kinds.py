@@ -30,11 +30,27 @@ from advisor.facts.kinds import core_layer
         (keras_normpack.InstanceNormalization(), "norm"),
         (keras_normpack.BatchNormalization(), "norm"),
         (keras_normpack.DropPath(0.1), "dropout"),
+        (keras_normpack.DropBlock2D(0.1, 3), "dropout"),
+        (keras_normpack.MonteCarloDropout(0.1), "dropout"),
+        (keras_normpack.SpecAugment(), "augmentation"),
+        (keras_normpack.TLU(), "activation"),
+        (keras_normpack.StochasticDepth(), "merge"),
+        (keras_normpack.LayerNormLSTM(2), "recurrent"),
+        (keras_normpack.WeightStandardization(layers.Conv2D(1, 1)), "conv"),
+        (keras_normpack.ConditionalNormalization(layers.GroupNormalization()), "norm"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_kinds_of_layers(layer, kind):
     assert kind_of(layer) == kind
+
+
+def test_every_layer_of_the_pack_has_a_kind():
+    classes = [getattr(keras_normpack.layers, name) for name in keras_normpack.layers.__all__]
+    plain = [cls for cls in classes if not issubclass(cls, layers.Wrapper) and not cls.__name__.endswith("Cell")]
+    without = [cls.__name__ for cls in plain if kind_of(cls.__new__(cls)) is Kind.OTHER]
+    # A learned scale per channel is none of the kinds the rules speak of.
+    assert without == ["LayerScale"]
 
 
 def test_wrappers_are_looked_through():

@@ -16,7 +16,7 @@ from advisor.rewrite import (
     strip_training_layers,
 )
 from advisor.testing import randomize_weights
-from keras_normpack import InstanceNormalization
+from keras_normpack import DropBlock2D, InstanceNormalization, MonteCarloDropout
 
 FOLDED = {
     "conv": ((8, 8, 3), lambda: layers.Conv2D(6, 3)),
@@ -159,6 +159,13 @@ def test_stripping_takes_out_what_only_trains():
     stripped = strip_training_layers(model)
     assert [type(layer) for layer in stripped.layers] == [layers.Conv2D, layers.Flatten]
     assert relative_difference(model, stripped, sample_inputs(model)) == 0.0
+
+
+def test_what_drops_on_purpose_at_inference_stays():
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), DropBlock2D(0.1, 3), layers.Dropout(0.1), MonteCarloDropout(0.1), layers.Flatten()]
+    )
+    assert [type(layer) for layer in strip_training_layers(model).layers] == [MonteCarloDropout, layers.Flatten]
 
 
 def test_subclassed_models_are_refused():
