@@ -33,6 +33,7 @@ for case in all_cases():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow_only
 def test_mirrored_training_is_finite_and_keeps_the_copies_of_every_weight_equal():
     root = Path(__file__).parents[2]
