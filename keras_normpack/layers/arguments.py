@@ -1,5 +1,6 @@
 """Checks of constructor arguments and input shapes that the layers share, in one wording."""
 
+import math
 from typing import Any
 
 
@@ -41,6 +42,30 @@ def check_positive(layer: Any, name: str, value: Any) -> float:
     if not _is_number(value) or not value > 0:
         raise ValueError(
             f"Argument `{name}` of {type(layer).__name__} must be a number above 0. Received: {name}={value!r}"
+        )
+    return float(value)
+
+
+def check_within(layer: Any, name: str, value: Any, lowest: float, highest: float = math.inf) -> float:
+    """Gives back a number, if it lies within bounds.
+
+    Args:
+        layer: The layer whose argument it is.
+        name: Name of the argument.
+        value: Its value, a number in [lowest, highest].
+        lowest: The least it may be.
+        highest: The most it may be, infinity if not given.
+
+    Returns:
+        The value as a float.
+
+    Raises:
+        ValueError: If it is not a number within the bounds.
+    """
+    if not _is_number(value) or not lowest <= value <= highest:
+        bounds = f"from {lowest:g}" if highest == math.inf else f"in [{lowest:g}, {highest:g}]"
+        raise ValueError(
+            f"Argument `{name}` of {type(layer).__name__} must be a number {bounds}. Received: {name}={value!r}"
         )
     return float(value)
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_normpack import kernels
-from keras_normpack.layers.arguments import check_positive_integer
+from keras_normpack.layers.arguments import check_positive_integer, check_within
 from keras_normpack.layers.normalization.batch_renormalization import renormalization_corrections
 from keras_normpack.layers.normalization.batch_statistics import BatchStatistics, batch_statistics, is_any_sample
 from keras_normpack.layers.normalization.ghost_batches import normalize_ghost_batches
@@ -57,8 +57,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         A tensor of the shape of the inputs.
 
     Raises:
-        ValueError: As `keras.layers.BatchNormalization` does; if `virtual_batch_size` is not an integer from 1 or comes
-            with what it does not go with.
+        ValueError: As `keras.layers.BatchNormalization` does; if `epsilon` is below 0, a momentum is outside [0, 1], or
+            `virtual_batch_size` is not an integer from 1 or comes with what it does not go with.
 
     Example:
     >>> import numpy as np
@@ -97,6 +97,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         virtual_batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        check_within(self, "epsilon", epsilon, 0)
+        for name, value in (("momentum", momentum), ("renorm_momentum", renorm_momentum)):
+            check_within(self, name, value, 0, 1)
         super().__init__(
             axis=axis,
             momentum=momentum,

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_normpack import kernels
-from keras_normpack.layers.arguments import channels_on, check_axis
+from keras_normpack.layers.arguments import channels_on, check_axis, check_within
 
 
 @keras.saving.register_keras_serializable(package="keras_normpack")
@@ -41,7 +41,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
 
     Raises:
         ValueError: If `groups` is neither -1 nor an integer from 1 or does not divide the number of channels, `axis` is
-            the batch axis or outside the inputs, or the number of channels is unknown.
+            the batch axis or outside the inputs, the number of channels is unknown, or `epsilon` is below 0.
 
     Example:
     >>> import numpy as np
@@ -71,6 +71,7 @@ class GroupNormalization(keras.layers.GroupNormalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        check_within(self, "epsilon", epsilon, 0)
         super().__init__(
             groups=groups,
             axis=check_axis(self, axis),

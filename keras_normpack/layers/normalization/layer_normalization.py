@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_normpack import kernels
+from keras_normpack.layers.arguments import check_within
 from keras_normpack.layers.normalization.normalized_axes import check_normalized_axes
 
 
@@ -35,7 +36,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
         A tensor of the shape of the inputs.
 
     Raises:
-        ValueError: If an axis is outside the inputs, or of unknown size.
+        ValueError: If an axis is outside the inputs, or of unknown size, or `epsilon` is below 0.
         TypeError: If `axis` is no integer and no list of integers.
 
     Example:
@@ -63,6 +64,7 @@ class LayerNormalization(keras.layers.LayerNormalization):
         gamma_constraint: Any = None,
         **kwargs: Any,
     ) -> None:
+        check_within(self, "epsilon", epsilon, 0)
         super().__init__(
             axis=axis,
             epsilon=epsilon,

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_normpack import kernels
+from keras_normpack.layers.arguments import check_within
 from keras_normpack.layers.normalization.normalized_axes import as_axes, check_normalized_axes
 from keras_normpack.statistics import statistics_dtype
 
@@ -35,7 +36,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
         A tensor of the shape of the inputs.
 
     Raises:
-        ValueError: If an axis is outside the inputs, or of unknown size.
+        ValueError: If an axis is outside the inputs, or of unknown size, or `epsilon` is below 0.
 
     Example:
     >>> import numpy as np
@@ -61,6 +62,7 @@ class RMSNormalization(keras.layers.RMSNormalization):
         unit_offset: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_within(self, "epsilon", epsilon, 0)
         super().__init__(axis=axis, epsilon=epsilon, **kwargs)
         self.unit_offset = unit_offset
         self.scale_initializer = None if scale_initializer is None else keras.initializers.get(scale_initializer)
