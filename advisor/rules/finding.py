@@ -55,7 +55,19 @@ class PlanChange:
     """What a finding asks of the training run rather than of the model.
 
     Attributes:
-        kind: `early_stopping`, `weight_decay`, `gradient_clipping`, `augmentation` or `label_smoothing`.
+        kind: One of
+
+            - `early_stopping`: arguments of `keras.callbacks.EarlyStopping`
+            - `weight_decay`: `{"weight_decay": 1e-4}`, decoupled
+            - `gradient_clipping`: `{"clipnorm": 1.0}`
+            - `learning_rate`: `{"learning_rate": 1e-3}`
+            - `reduce_on_plateau`: arguments of `keras.callbacks.ReduceLROnPlateau`
+            - `label_smoothing`: `{"label_smoothing": 0.1}`
+            - `augmentation`: `{"layers": (LayerSpec, …)}`, applied to the training inputs
+            - `mixing`: `{"layer": LayerSpec}`, MixUp or CutMix, applied to training inputs and labels
+            - `batch_statistics`: `{}`, moving averages recomputed after training by `PreciseBatchNormalization`
+            - `transfer`: `{"backbone": name}`, a pretrained backbone and two phases of training
+
         settings: Arguments, such as `{"patience": 8}`.
         title: What it does, in the imperative.
     """
