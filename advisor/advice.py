@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from advisor.graph.sampling import sample_inputs
 from advisor.loading import ready_model
 from advisor.progress import working
 from advisor.rewrite import Rewrite, rewrite
-from advisor.rules import Finding, Rule, as_codes, select_rules
+from advisor.rules import Finding, LayerIgnores, Rule, as_codes, layer_ignores, select_rules
 from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
 from advisor.training import TrainingPlan, make_plan
 
@@ -44,6 +44,7 @@ def advise(
     trained: bool | None = None,
     select: str | Iterable[str] | None = None,
     ignore: str | Iterable[str] | None = None,
+    per_layer_ignores: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> Advice:
@@ -68,6 +69,8 @@ def advise(
         trained: Whether the weights are trained and must be protected; inferred when None.
         select: Codes or prefixes of the rules to run; all when None.
         ignore: Codes or prefixes of the rules to leave out.
+        per_layer_ignores: Codes or prefixes of the rules to leave out at some layers, by the pattern of their paths:
+            `{"backbone/*": "N102,D"}`.
         seed: Seed of everything drawn at random.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
@@ -98,6 +101,7 @@ def advise(
     False
     """
     rules = select_rules(select, ignore)
+    ignores = layer_ignores(per_layer_ignores)
     if task is not None and task not in TASKS:
         raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
     if target not in TARGETS:
@@ -127,6 +131,7 @@ def advise(
     )
     look = _Look(
         rules=tuple(rules),
+        ignores=ignores,
         known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
         seed=seed,
     )
@@ -139,6 +144,7 @@ class _Look:
     """One way of looking at a model: the rules, and what is known beside it. The same for every round of a rewrite."""
 
     rules: tuple[Rule, ...]
+    ignores: LayerIgnores
     known: dict[str, Any]
     seed: int
 
@@ -148,11 +154,11 @@ class _Look:
         probes = {}
         if data is not None:
             probes = make_probes(graph, data, batch_size=self.known["training"].replica_batch, seed=self.seed)
-        return examine(gather_facts(graph, **self.known, probes=probes), self.rules)
+        return examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
 
     def protecting(self, facts: Facts) -> _Look:
         """The same look, with the verdict on whether the model is trained held fast."""
-        return _Look(self.rules, {**self.known, "trained": facts.model.trained is not None}, self.seed)
+        return replace(self, known={**self.known, "trained": facts.model.trained is not None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +183,11 @@ class Advice:
     def not_run(self) -> tuple[NotRun, ...]:
         """Rules that could not run, and what they lack."""
         return self.examination.not_run
+
+    @property
+    def ignored(self) -> tuple[Finding, ...]:
+        """What was found at layers at which the rule is ignored."""
+        return self.examination.ignored
 
     @property
     def failures(self) -> tuple[RuleFailure, ...]:

@@ -13,14 +13,18 @@ import typer
 from rich.console import Console
 
 from advisor import output_files as files
+from advisor.cli.configuration import settings_of_run
 from advisor.cli.options import (
     SAFETIES,
     BatchSize,
+    Config,
     Epochs,
     Format,
     FormatOption,
     Ignore,
+    Isolated,
     ModelFile,
+    PerLayerIgnores,
     Replicas,
     Safety,
     Select,
@@ -73,6 +77,9 @@ def check(
     task: TaskOption = None,
     select: Select = None,
     ignore: Ignore = None,
+    per_layer_ignores: PerLayerIgnores = None,
+    config: Config = None,
+    isolated: Isolated = False,
     report_format: FormatOption = Format.TEXT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
@@ -88,15 +95,19 @@ def check(
     destination = None if output is None else files.checked_target(output)
     if destination is not None and destination.exists() and destination.samefile(model):
         raise ValueError(f"the report must not take the place of the model. Received: --output {str(output)!r}")
-    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
-    advice = _advise(model, arguments)
+    given = advise_arguments(
+        batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore, per_layer_ignores
+    )
+    settings = settings_of_run(given, config, isolated=isolated)
+    settings.pop("safety", None)
+    advice = _advise(model, settings)
     if destination is not None:
         text = advice.to_json() if report_format is Format.JSON else str(advice)
         files.write_text(destination, f"{text}\n")
     elif report_format is Format.JSON:
         print(advice.to_json())
     else:
-        _show(advice, model, arguments)
+        _show(advice, model, given)
     if advice.failures and not advice.findings:
         raise typer.Exit(FAILURE)
     raise typer.Exit(FINDINGS if advice.findings else CLEAN)
@@ -126,6 +137,9 @@ def fix(
     task: TaskOption = None,
     select: Select = None,
     ignore: Ignore = None,
+    per_layer_ignores: PerLayerIgnores = None,
+    config: Config = None,
+    isolated: Isolated = False,
     report_format: FormatOption = Format.TEXT,
 ) -> None:
     """Write a copy of a model with the fixes applied, its weights kept.
@@ -136,10 +150,14 @@ def fix(
     if output is None and not diff:
         raise typer.BadParameter("give the file to write, -o OUT.keras, or --diff to only look")
     destination = None if output is None or diff else files.checked_target(output, suffix=".keras", overwrite=force)
-    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
-    advice = _advise(model, arguments)
+    given = advise_arguments(
+        batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore, per_layer_ignores
+    )
+    settings = settings_of_run(given, config, isolated=isolated)
+    configured = settings.pop("safety", None)
+    advice = _advise(model, settings)
     with busy("Rewriting"):
-        rewrite = advice.rewrite(SAFETIES[safety])
+        rewrite = advice.rewrite(SAFETIES[safety or configured])
         if destination is not None:
             with files.complete_file(destination) as temporary:
                 rewrite.model.save(temporary)
@@ -247,12 +265,17 @@ def _check_exists(model: Path) -> None:
         raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
 
 
-def _show(advice: Advice, model: Path, arguments: Mapping[str, Any]) -> None:
+def _show(advice: Advice, model: Path, given: Mapping[str, Any]) -> None:
     from advisor.report import print_examination
 
     print_examination(advice.examination)
     if any(finding.fix for finding in advice.findings):
-        options = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        options = [
+            text
+            for name, value in given.items()
+            for item in (value if isinstance(value, list) else [value])
+            for text in (f"--{name.replace('_', '-')}", str(item))
+        ]
         mended = model.with_stem(f"{model.stem}-fixed")
         print("Fix them:", shlex.join(["keras-advisor", "fix", str(model), *options, "-o", str(mended)]))
 

@@ -57,6 +57,17 @@ Select = Annotated[
     list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
 ]
 Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
+PerLayerIgnores = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN:CODES", help="Rules to leave out at the layers of that path: 'backbone/*:N102,D'."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Read settings from this file; else from the nearest pyproject.toml or setup.cfg upwards."
+    ),
+]
+Isolated = Annotated[bool, typer.Option("--isolated", help="Read no settings from files.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
 
 
@@ -78,6 +89,7 @@ def advise_arguments(
     task: Task | None,
     select: list[str] | None,
     ignore: list[str] | None,
+    per_layer_ignores: list[str] | None,
 ) -> dict[str, Any]:
     """The arguments of `advise` that the user gave."""
     given = {
@@ -89,5 +101,6 @@ def advise_arguments(
         "task": task,
         "select": ",".join(select) if select else None,
         "ignore": ",".join(ignore) if ignore else None,
+        "per_layer_ignores": per_layer_ignores or None,
     }
     return {name: value for name, value in given.items() if value is not None}

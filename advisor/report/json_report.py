@@ -168,6 +168,7 @@ def _summary(examination: Examination) -> dict[str, int]:
         "fixable": sum(finding.fix is not None for finding in examination.findings),
         "not_run": len(examination.not_run),
         "failures": len(examination.failures),
+        "ignored": len(examination.ignored),
     }
 
 
