@@ -13,7 +13,7 @@ from advisor.facts.layer_facts import LayerFacts, layer_facts
 from advisor.facts.measurement import Measurement
 from advisor.facts.model_facts import ModelFacts, model_facts
 from advisor.facts.training_facts import TrainingFacts
-from advisor.graph import ModelGraph
+from advisor.graph import ModelGraph, Node
 
 Probe = Callable[[str], Measurement | None]
 
@@ -113,6 +113,9 @@ def gather_facts(graph: ModelGraph, **known: Any) -> Facts:
     Returns:
         The facts.
 
+    Raises:
+        ValueError: If a layer does not let itself be looked at.
+
     Example:
     >>> import keras
     >>> from advisor.graph import read_graph
@@ -120,4 +123,12 @@ def gather_facts(graph: ModelGraph, **known: Any) -> Facts:
     >>> gather_facts(read_graph(model))["conv"].channels
     4
     """
-    return Facts(graph, {node.path: layer_facts(node) for node in graph.leaves()}, **known)
+    return Facts(graph, {node.path: _facts_of(node) for node in graph.leaves()}, **known)
+
+
+def _facts_of(node: Node) -> LayerFacts:
+    try:
+        return layer_facts(node)
+    except Exception as error:
+        kind = type(node.operation).__name__
+        raise ValueError(f"`{node.path}` ({kind}) cannot be looked at: {type(error).__name__}: {error}") from error

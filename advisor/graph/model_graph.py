@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras
 
 from advisor.graph import keras_internals as internals
+from advisor.graph.cycles import refuse_cycles
 
 ScopeKind = Literal["sequential", "functional", "opaque"]
 Shape = tuple[int | None, ...]
@@ -237,9 +238,11 @@ def read_graph(model: Any) -> ModelGraph:
 
     Raises:
         TypeError: If `model` is no `keras.Model`.
+        ValueError: If a layer of it holds itself.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
+    refuse_cycles(model)
     reader = _Reader()
     reader.read_scope(model, path="")
     calls: dict[int, list[str]] = defaultdict(list)
