@@ -76,6 +76,12 @@ class LayerFacts:
         return issubclass(self.cls, keras.layers.BatchNormalization)
 
     @property
+    def is_synchronized(self) -> bool:
+        """Whether it is batch normalization that averages over all replicas; Keras's does not where it has a mask."""
+        gives_up = self.masked and self.cls is keras.layers.BatchNormalization
+        return bool(getattr(self._layer, "synchronized", False)) and not gives_up
+
+    @property
     def has_bias(self) -> bool:
         """Whether a linear layer adds a bias."""
         return bool(getattr(self._layer, "use_bias", False) or getattr(self._layer, "bias_axes", None))

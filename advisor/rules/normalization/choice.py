@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
 from advisor.facts import Facts, LayerFacts
 from advisor.graph import LayerSpec
-from advisor.rules.normalization.batch_statistics import PLAIN_MOMENTA, is_noisy, settled_momentum
+from advisor.rules.normalization.batch_statistics import (
+    PLAIN_MOMENTA,
+    can_synchronize,
+    is_noisy,
+    settled_momentum,
+)
 from advisor.rules.normalization.surroundings import on_feature_vectors, on_recurrent_sequence
 
 # Wu & He 2018, table 3: 32 groups did best.
@@ -50,12 +55,17 @@ def recommended_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
     """
     if on_recurrent_sequence(facts, layer):
         return layer_norm(layer, "each step of a sequence is normalized on its own")
-    if is_noisy(facts, layer):
+    is_split_too_small = is_noisy(facts, layer)
+    if is_split_too_small and (is_noisy(facts, layer, facts.training.batch_size) or not can_synchronize()):
         return batch_independent_norm(facts, layer)
     if layer.channels is None:
         return None
+    arguments: dict[str, Any] = {**_axis(layer), **_momentum(facts)}
+    if is_split_too_small:
+        spec = LayerSpec(keras.layers.BatchNormalization, {**arguments, "synchronized": True})
+        return Choice(spec, "the batches of all replicas together hold enough independent values")
     return Choice(
-        LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), **_momentum(facts)}),
+        LayerSpec(keras.layers.BatchNormalization, arguments),
         "a batch holds enough independent values",
     )
 
