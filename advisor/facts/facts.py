@@ -12,6 +12,7 @@ from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LayerFacts, layer_facts
 from advisor.facts.measurement import Measurement
 from advisor.facts.model_facts import ModelFacts, model_facts
+from advisor.facts.padding import unmasked_padding
 from advisor.facts.training_facts import TrainingFacts
 from advisor.graph import ModelGraph
 
@@ -51,6 +52,11 @@ class Facts:
     def model(self) -> ModelFacts:
         """Facts of the model as a whole."""
         return model_facts(self.graph, self.layers, self.task, self.trained)
+
+    @cached_property
+    def unmasked_padding(self) -> frozenset[str]:
+        """Paths of the leaves that put out padded sequences without a mask."""
+        return unmasked_padding(self.graph, self.layers)
 
     def __getitem__(self, path: str) -> LayerFacts:
         """Facts of the leaf with that path."""

@@ -255,7 +255,7 @@ class _Builder:
         self.successions.append(Succession(node.path, old, new, tuple(rules), same_class=True, changed=changed))
         for edit in edits:
             if isinstance(edit, Wrap):
-                new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})
+                new = edit.wrapper(new, **{"name": old.name, **edit.config})
         return new
 
     def _insertions(self, specs: Sequence[LayerSpec], node: Node, names: _Names) -> list[Any]:

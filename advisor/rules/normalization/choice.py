@@ -15,7 +15,7 @@ from advisor.rules.normalization.batch_statistics import (
     is_noisy,
     settled_momentum,
 )
-from advisor.rules.normalization.surroundings import on_feature_vectors, on_recurrent_sequence
+from advisor.rules.normalization.surroundings import on_feature_vectors, on_recurrent_sequence, on_unmasked_padding
 
 # Wu & He 2018, table 3: 32 groups did best.
 GROUPS = 32
@@ -55,6 +55,8 @@ def recommended_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
     """
     if on_recurrent_sequence(facts, layer):
         return layer_norm(layer, "each step of a sequence is normalized on its own")
+    if on_unmasked_padding(facts, layer):
+        return layer_norm(layer, "each step is normalized on its own, and padding does not count")
     is_split_too_small = is_noisy(facts, layer)
     if is_split_too_small and (is_noisy(facts, layer, facts.training.batch_size) or not can_synchronize()):
         return batch_independent_norm(facts, layer)

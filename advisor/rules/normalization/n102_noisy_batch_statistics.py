@@ -19,7 +19,12 @@ from advisor.rules.normalization.batch_statistics import (
 )
 from advisor.rules.normalization.choice import batch_independent_norm
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import on_recurrent_sequence, overridden_mode, reads_data
+from advisor.rules.normalization.surroundings import (
+    on_recurrent_sequence,
+    on_unmasked_padding,
+    overridden_mode,
+    reads_data,
+)
 from advisor.rules.registry import rule
 
 
@@ -157,7 +162,7 @@ class NoisyBatchStatistics(Rule):
         for norm in facts.batch_norms():
             if norm.config["renorm"] or not norm.trainable:
                 continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
+            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm) or on_unmasked_padding(facts, norm):
                 continue
             if worth_of_whole(facts, norm).is_too_little:
                 yield self._noisy(facts, norm, worth_of_averaged(facts, norm))

@@ -21,7 +21,12 @@ from advisor.rules.normalization.batch_statistics import (
 )
 from advisor.rules.normalization.choice import batch_independent_norm
 from advisor.rules.normalization.replacement import replacing, synchronizing
-from advisor.rules.normalization.surroundings import on_recurrent_sequence, overridden_mode, reads_data
+from advisor.rules.normalization.surroundings import (
+    on_recurrent_sequence,
+    on_unmasked_padding,
+    overridden_mode,
+    reads_data,
+)
 from advisor.rules.registry import rule
 
 
@@ -128,7 +133,7 @@ class SplitBatchStatistics(Rule):
         for norm in facts.batch_norms():
             if not norm.trainable or norm.config["renorm"] or norm.config.get("virtual_batch_size"):
                 continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
+            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm) or on_unmasked_padding(facts, norm):
                 continue
             share, whole = worth_of_averaged(facts, norm), worth_of_whole(facts, norm)
             if share.is_too_little and not whole.is_too_little:
