@@ -81,16 +81,18 @@ def batch_independent_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
 
     Returns:
         Layer normalization on feature vectors, group normalization on maps; for a mobile target, batch renormalization
-        on maps, which still folds into the layer before it. None as in `recommended_norm`.
+        on maps, which still folds into the layer before it; in the place of a trained batch normalization batch
+        renormalization, which starts from its averages. None as in `recommended_norm`.
     """
     if layer.channels is None:
         return None
+    if layer.is_batch_norm and facts.model.trained is not None:
+        return _renormalization(layer, "it starts from the moving averages the model was trained to, and infers alike")
     if on_feature_vectors(facts, layer):
         return layer_norm(layer, "each sample is normalized by its own features")
     if facts.target == "mobile":
-        return Choice(
-            LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), "renorm": True}),
-            "the statistics of the batch are corrected by the moving averages, and it still folds",
+        return _renormalization(
+            layer, "the statistics of the batch are corrected by the moving averages, and it still folds"
         )
     return Choice(
         LayerSpec(keras.layers.GroupNormalization, {"groups": _groups(layer), **_axis(layer)}),
@@ -103,6 +105,10 @@ def layer_norm(layer: LayerFacts, reason: str) -> Choice | None:
     if layer.channels is None or layer.channels < NARROWEST_LAYER_NORM:
         return None
     return Choice(LayerSpec(keras.layers.LayerNormalization, _axis(layer)), reason)
+
+
+def _renormalization(layer: LayerFacts, reason: str) -> Choice:
+    return Choice(LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), "renorm": True}), reason)
 
 
 def _axis(layer: LayerFacts) -> dict[str, int]:

@@ -90,9 +90,10 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features; for a mobile target batch renormalization, which still folds into the convolution.
-        `gamma` and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with
-        fewer than 8 features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
+        for vectors of features. For a mobile target batch renormalization, which still folds into the convolution; in a
+        trained model too, as it starts from the moving averages and the model computes the same at inference. `gamma`
+        and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with fewer than 8
+        features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
     """
 
     code = "N102"
@@ -147,6 +148,12 @@ class NoisyBatchStatistics(Rule):
             lambda: _convolutional(layers.BatchNormalization()),
             {"batch_size": 4, "target": "mobile"},
             lambda: _convolutional(layers.BatchNormalization(renorm=True)),
+        ),
+        Case(
+            "a trained model",
+            lambda: _convolutional(layers.BatchNormalization(momentum=0.9)),
+            {"batch_size": 4, "trained": True},
+            lambda: _convolutional(layers.BatchNormalization(momentum=0.9, renorm=True, renorm_momentum=0.9)),
         ),
         Case(
             "a batch of 16 vectors",

@@ -38,8 +38,9 @@ class NoWeightStandardization(Rule):
 
     What it does:
         Finds at least 10 convolutions of images or volumes that go straight into group normalization, where batches are
-        too small for batch normalization: fewer than 8 samples per replica. Depthwise convolutions, frozen layers and
-        those whose kernels are reparameterized already do not count.
+        too small for batch normalization: fewer than 8 samples per replica. Frozen layers and those whose kernels are
+        reparameterized already do not count; networks of depthwise convolutions, with which nobody has published it,
+        are left alone.
 
     Why it matters:
         Group normalization does without the batch, but in large batches batch normalization still trains deep networks
@@ -96,6 +97,8 @@ class NoWeightStandardization(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         if facts.data is not None and facts.data.modality != "image":
             return
+        if any(_is_depthwise(conv) for conv in facts.of_kind(Kind.CONV, Kind.DEPTHWISE)):
+            return
         convolutions = [conv for conv in facts.of_kind(Kind.CONV) if _gains(facts, conv)]
         if len(convolutions) < DEEP:
             return
@@ -112,6 +115,10 @@ class NoWeightStandardization(Rule):
                 "retrain",
             ),
         )
+
+
+def _is_depthwise(conv: LayerFacts) -> bool:
+    return conv.kind is Kind.DEPTHWISE or issubclass(conv.cls, layers.SeparableConv2D)
 
 
 def _gains(facts: Facts, conv: LayerFacts) -> bool:

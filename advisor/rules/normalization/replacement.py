@@ -24,7 +24,7 @@ _COMMON = (
 )
 
 
-def replacing(norm: LayerFacts, choice: Choice) -> Replace:
+def replacing(norm: LayerFacts, choice: Choice) -> Edit:
     """The edit that puts the chosen normalization in the place of a batch normalization.
 
     Args:
@@ -32,12 +32,21 @@ def replacing(norm: LayerFacts, choice: Choice) -> Replace:
         choice: What takes its place.
 
     Returns:
-        The edit; arguments the two share are kept where they are not the default, and so are `gamma` and `beta`.
+        The edit; arguments the two share are kept where they are not the default, and so are `gamma` and `beta`. Batch
+        renormalization keeps all, and starts from the moving averages.
     """
+    if choice.spec.config.get("renorm"):
+        return _renormalizing(norm)
     kept = {name: norm.config[name] for name in _COMMON if norm.config[name] != _defaults()[name]}
     return Replace(
         norm.path, LayerSpec(choice.spec.cls, {**kept, **choice.spec.config}), _values_of(norm.path, _AFFINE)
     )
+
+
+def _renormalizing(norm: LayerFacts) -> Configure:
+    # What it is trained on and what it infers with must lag alike: docs/adr/0003-moving-average-lag.md.
+    changes = {"renorm": True, "renorm_momentum": norm.config["momentum"]}
+    return Configure(norm.path, changes, _averages_of(norm))
 
 
 def synchronizing(norm: LayerFacts) -> Edit:
@@ -60,6 +69,19 @@ def synchronizing(norm: LayerFacts) -> Edit:
 @cache
 def _defaults() -> Mapping[str, Any]:
     return keras.layers.BatchNormalization().get_config()
+
+
+def _averages_of(norm: LayerFacts) -> WeightRule:
+    epsilon = norm.config["epsilon"]
+
+    def weights(read: ReadVariable) -> Mapping[str, np.ndarray]:
+        mean, variance = read(norm.path, "moving_mean"), read(norm.path, "moving_variance")
+        if mean is None or variance is None:
+            return {}
+        stddev = np.sqrt(variance + epsilon)
+        return {"renorm_mean": mean, "renorm_stddev": stddev, "moving_stddev": stddev}
+
+    return weights
 
 
 def _values_of(path: str, names: Iterable[str]) -> WeightRule:

@@ -43,12 +43,11 @@ def test_the_data_must_be_images():
         assert bool(list(all_rules()["N119"].check(facts))) is speaks
 
 
-def test_depthwise_pointwise_and_branching_convolutions():
+def test_pointwise_and_branching_convolutions():
     inputs = maps = keras.Input((8, 8, 1))
     maps = layers.Conv2D(8, 1, name="single_entry")(maps)
     maps = layers.GroupNormalization(2)(maps)
     for number in range(10):
-        maps = layers.GroupNormalization(2)(layers.DepthwiseConv2D(3, padding="same")(maps))
         conv = layers.Conv2D(8, 1, name=f"pointwise_{number}")(maps)
         maps = layers.ReLU()(layers.GroupNormalization(2)(conv))
     branch = layers.Conv2D(8, 3, padding="same", name="branch")(maps)
@@ -56,3 +55,9 @@ def test_depthwise_pointwise_and_branching_convolutions():
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(maps)))
     (finding,) = advise(model, select="N119", batch_size=2).findings
     assert finding.layers == tuple(f"pointwise_{number}" for number in range(10))
+
+
+def test_mobile_networks_are_left_alone():
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), classes=10)
+    rewrite = advise(model, select="N", batch_size=2).rewrite()
+    assert {applied.finding.code for applied in rewrite.applied} == {"N102"}
