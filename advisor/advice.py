@@ -13,6 +13,7 @@ import keras
 from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
 from advisor.facts.probes import make_probes
 from advisor.facts.read_data import read_data
+from advisor.facts.replicas import replicas_of
 from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
 from advisor.loading import ready_model
@@ -37,7 +38,7 @@ def advise(
     validation_data: Any = None,
     steps_per_epoch: int | None = None,
     epochs: int | None = None,
-    replicas: int = 1,
+    replicas: int | None = None,
     history: Any = None,
     task: str | None = None,
     target: str | None = None,
@@ -61,7 +62,8 @@ def advise(
         validation_data: Validation data in the same forms.
         steps_per_epoch: Optimizer steps per epoch; samples ÷ batch size by default.
         epochs: Planned epochs.
-        replicas: Data-parallel replicas among which each batch is split.
+        replicas: Data-parallel replicas among which each batch is split; those of the `tf.distribute` strategy that the
+            model was made in, or that is in scope, by default.
         history: What an earlier `fit` returned, or its `.history`.
         task: `"classification"`, `"regression"`, `"segmentation"`, `"detection"`, `"image_to_image"`, `"generation"` or
             `"sequence"`; inferred from outputs and losses when None.
@@ -124,7 +126,7 @@ def advise(
         if validation_data is not None:
             read_data(validation_data, graph, batch_size=batch_size, seed=seed)
     training = training_facts(
-        **planned,
+        **{**planned, "replicas": replicas_of(model) if replicas is None else replicas},
         history=history,
         data_batch_size=seen.batch_size if seen else None,
         samples=seen.samples if seen else None,

@@ -48,7 +48,9 @@ BatchSize = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Planned epochs.")]
 Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimizer steps per epoch.")]
-Replicas = Annotated[int, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")
+]
 TargetOption = Annotated[Target | None, typer.Option(help="Where the model is to run.")]
 TaskOption = Annotated[
     Task | None, typer.Option(metavar="TASK", help=f"What the model is for: {', '.join(Task)}. Inferred by default.")
@@ -84,7 +86,7 @@ def advise_arguments(
     batch_size: int | None,
     epochs: int | None,
     steps_per_epoch: int | None,
-    replicas: int,
+    replicas: int | None,
     target: Target | None,
     task: Task | None,
     select: list[str] | None,
@@ -96,7 +98,7 @@ def advise_arguments(
         "batch_size": batch_size,
         "epochs": epochs,
         "steps_per_epoch": steps_per_epoch,
-        "replicas": replicas if replicas != 1 else None,
+        "replicas": replicas,
         "target": target,
         "task": task,
         "select": ",".join(select) if select else None,

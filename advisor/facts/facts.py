@@ -12,6 +12,7 @@ from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LayerFacts, layer_facts
 from advisor.facts.measurement import Measurement
 from advisor.facts.model_facts import ModelFacts, model_facts
+from advisor.facts.padding import unmasked_padding
 from advisor.facts.training_facts import TrainingFacts
 from advisor.graph import ModelGraph, Node
 
@@ -52,6 +53,11 @@ class Facts:
         """Facts of the model as a whole."""
         return model_facts(self.graph, self.layers, self.task, self.trained)
 
+    @cached_property
+    def unmasked_padding(self) -> frozenset[str]:
+        """Paths of the leaves that put out padded sequences without a mask."""
+        return unmasked_padding(self.graph, self.layers)
+
     def __getitem__(self, path: str) -> LayerFacts:
         """Facts of the leaf with that path."""
         return self.layers[path]
@@ -86,14 +92,18 @@ class Facts:
         producers = self.graph.producers(path)
         return self.layers[producers[0]] if len(producers) == 1 else None
 
-    def effective_samples(self, layer: LayerFacts) -> int | None:
+    def averaged_batch(self, layer: LayerFacts) -> int | None:
+        """Samples over which a batch normalization averages: those of its replica, of all where it is synchronized."""
+        return self.training.batch_size if layer.is_synchronized else self.training.replica_batch
+
+    def effective_samples(self, layer: LayerFacts, batch: int | None = None) -> int | None:
         """How many independent values the batch statistics of one channel rest on.
 
-        `batch per replica × min(positions, 4)`: neighbouring positions of one map are correlated, so a large map counts
-        for little more than a small one. None when the batch size is unknown.
+        `batch × min(positions, 4)`: neighbouring positions of one map are correlated, so a large map counts for little
+        more than a small one. The batch is `averaged_batch` unless given. None when it or the shape is unknown.
         """
-        batch = self.training.replica_batch
-        if batch is None:
+        batch = self.averaged_batch(layer) if batch is None else batch
+        if batch is None or not layer.output_shape:
             return None
         positions = layer.positions
         return batch * min(INDEPENDENT_POSITIONS if positions is None else positions, INDEPENDENT_POSITIONS)

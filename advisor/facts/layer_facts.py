@@ -76,6 +76,17 @@ class LayerFacts:
         return issubclass(self.cls, keras.layers.BatchNormalization)
 
     @property
+    def supports_masking(self) -> bool:
+        """Whether the layer hands a mask on."""
+        return bool(getattr(self._layer, "supports_masking", False))
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether it is batch normalization that averages over all replicas; Keras's does not where it has a mask."""
+        gives_up = self.masked and self.cls is keras.layers.BatchNormalization
+        return bool(getattr(self._layer, "synchronized", False)) and not gives_up
+
+    @property
     def has_bias(self) -> bool:
         """Whether a linear layer adds a bias."""
         return bool(getattr(self._layer, "use_bias", False) or getattr(self._layer, "bias_axes", None))

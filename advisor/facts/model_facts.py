@@ -227,8 +227,9 @@ def _trained_because(
     if trained is not None:
         return "trained=True was given" if trained else None
     iterations = getattr(optimizer, "iterations", None)
-    if iterations is not None and int(iterations) > 0:
-        return f"its optimizer has taken {int(iterations)} steps"
+    # Not by `int(iterations)`, which a variable with a copy on every replica refuses.
+    if iterations is not None and (steps := int(keras.ops.convert_to_numpy(iterations))) > 0:
+        return f"its optimizer has taken {steps} steps"
     for path, facts in layers.items():
         moved = facts.moved
         if moved is not None:

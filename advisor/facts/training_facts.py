@@ -50,7 +50,7 @@ def training_facts(
     batch_size: int | None,
     steps_per_epoch: int | None,
     epochs: int | None,
-    replicas: int,
+    replicas: int | None,
     history: Any,
     data_batch_size: int | None,
     samples: int | None,
@@ -61,7 +61,7 @@ def training_facts(
         batch_size: As given to `advise`; wins over the data's own.
         steps_per_epoch: As given; else samples ÷ batch size, rounded up.
         epochs: As given; else the length of `history`.
-        replicas: Data-parallel replicas, at least 1.
+        replicas: Data-parallel replicas, at least 1; None counts as 1.
         history: A `keras.callbacks.History`, its `.history` dict, or None.
         data_batch_size: Batch size of the data set, where it is batched.
         samples: Training samples, where known.
@@ -86,7 +86,7 @@ def training_facts(
         steps_per_epoch = math.ceil(samples / batch)
     if epochs is None and records:
         epochs = len(next(iter(records.values())))
-    return TrainingFacts(batch, steps_per_epoch, epochs, replicas, records)
+    return TrainingFacts(batch, steps_per_epoch, epochs, 1 if replicas is None else replicas, records)
 
 
 def _history_records(history: Any) -> dict[str, list[float]]:

@@ -7,6 +7,7 @@ from advisor.rewrite.recipes.add_regularizer import add_regularizer
 from advisor.rewrite.recipes.fold_batch_norm import fold_batch_norm
 from advisor.rewrite.recipes.replace_norm import replace_norm
 from advisor.rewrite.recipes.strip_training_layers import strip_training_layers
+from advisor.rewrite.recipes.synchronize_batch_norm import synchronize_batch_norm
 from advisor.rewrite.rewriting import Applied, Rewrite, Skipped, rewrite
 from advisor.rewrite.verify import relative_difference
 from advisor.rewrite.weights import WeightOrigin
@@ -26,4 +27,5 @@ __all__ = [
     "replace_norm",
     "rewrite",
     "strip_training_layers",
+    "synchronize_batch_norm",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from advisor.facts.replicas import strategy_scope
 from advisor.graph import (
     Configure,
     ConfigureLoss,
@@ -72,6 +73,7 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     operations = [node.operation for node in graph.nodes.values()]
     inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
     with (
+        strategy_scope(graph.model),
         keras.saving.custom_object_scope(custom_objects(operations)),
         internals.room_for_depth(len(operations) + inserted),
     ):
@@ -85,9 +87,9 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
             # Some layers make variables from values, which cannot wait; build them the ordinary way.
             builder = _Builder(graph, edits)
             model = _or_rewrite_error(builder, graph)
-    weight_map, old_of = carry_weights(graph, builder.successions, model)
-    carry_identity(builder.alike())
-    carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
+        weight_map, old_of = carry_weights(graph, builder.successions, model)
+        carry_identity(builder.alike())
+        carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
     return Rebuilt(model, weight_map)
 
 
@@ -253,7 +255,7 @@ class _Builder:
         self.successions.append(Succession(node.path, old, new, tuple(rules), same_class=True, changed=changed))
         for edit in edits:
             if isinstance(edit, Wrap):
-                new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})
+                new = edit.wrapper(new, **{"name": old.name, **edit.config})
         return new
 
     def _insertions(self, specs: Sequence[LayerSpec], node: Node, names: _Names) -> list[Any]:

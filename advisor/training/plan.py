@@ -197,7 +197,7 @@ class TrainingPlan:
 
     def _is_in_training(self, model: Any) -> bool:
         optimizer = getattr(model, "optimizer", None)
-        if optimizer is None or int(optimizer.iterations) == 0:
+        if optimizer is None or int(keras.ops.convert_to_numpy(optimizer.iterations)) == 0:
             return False
         inner = getattr(optimizer, "inner_optimizer", optimizer)
         return self.weight_decay is None or inner.weight_decay == self.weight_decay

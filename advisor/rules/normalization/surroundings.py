@@ -54,6 +54,19 @@ def on_recurrent_sequence(facts: Facts, layer: LayerFacts) -> bool:
     )
 
 
+def on_unmasked_padding(facts: Facts, layer: LayerFacts) -> bool:
+    """Whether a place is on padded sequences whose mask does not reach it.
+
+    Args:
+        facts: What is known of the model.
+        layer: A normalization; or a linear layer behind which one is to stand.
+    """
+    if len(layer.output_shape) < 3 or layer.positions == 1 or layer.masked:
+        return False
+    read = facts.graph.producers(layer.path) if layer.kind is Kind.NORM else (layer.path,)
+    return any(path in facts.unmasked_padding for path in read)
+
+
 def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
     """What to say of a layer that is called with `training=False`; empty for any other.
 
