@@ -118,6 +118,11 @@ def accepts_argument(layer: Any, name: str) -> bool:
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
+def argument_names(operation: Any) -> tuple[str, ...]:
+    """The names of the arguments of a layer's or operation's `call`, in order."""
+    return tuple(inspect.signature(operation.call).parameters)
+
+
 def keras_mask(tensor: Any) -> Any | None:
     """The mask a tensor carries, or None."""
     return get_keras_mask(tensor)
