@@ -122,6 +122,22 @@ def inside_attention_blocks(facts: Facts) -> frozenset[str]:
     return frozenset(layer.path for block in attention_blocks(facts) for part in block.parts for layer in part.branch)
 
 
+def batch_norms_in_attention(facts: Facts) -> tuple[LayerFacts, ...]:
+    """The batch normalizations of tokens in attention blocks, every layer once.
+
+    Args:
+        facts: What is known of the model.
+
+    Returns:
+        Those in the branches and behind the additions; of an attention without a shortcut, the one straight behind it.
+    """
+    found: set[str] = set()
+    for block in attention_blocks(facts):
+        norms = [norm for part in block.parts for norm in part.norms] or _behind(facts, block.attention)[-1:]
+        found.update(facts.graph.calls_of(norm.path)[0] for norm in norms)
+    return tuple(norm for norm in facts.batch_norms() if norm.path in found and len(norm.output_shape) == 3)
+
+
 class _Walker:
     """Walks from an attention to the ends of its block; no further back than the shortcut stands in the graph."""
 
@@ -178,19 +194,8 @@ class _Walker:
             entries=tuple(self._facts[path] for path in entries),
             branch=tuple(self._facts[path] for path in sorted(branch - {shortcut.path}, key=self._position.__getitem__)),
             addition=addition,
-            after=self._after(addition),
+            after=_behind(self._facts, addition),
         )
-
-    def _after(self, addition: LayerFacts) -> tuple[LayerFacts, ...]:
-        found: list[LayerFacts] = []
-        last = addition
-        while last.kind is not Kind.NORM:
-            reader = self._facts.sole_consumer(last.path)
-            if reader is None or not (reader.kind in _BEHIND or is_unknown(reader)):
-                break
-            found.append(reader)
-            last = reader
-        return tuple(found)
 
     def _comes_from_norm(self, layer: LayerFacts | None) -> bool:
         while layer is not None and layer.kind in _BEHIND - {Kind.NORM}:
@@ -206,6 +211,18 @@ class _Walker:
             if source in self._facts.graph.sources(reader.path)
         ]
         return readers[0] if len(readers) == 1 else None
+
+
+def _behind(facts: Facts, layer: LayerFacts) -> tuple[LayerFacts, ...]:
+    """What alone reads a leaf, one behind the other, up to the first normalization."""
+    found: list[LayerFacts] = []
+    while layer.kind is not Kind.NORM:
+        reader = facts.sole_consumer(layer.path)
+        if reader is None or not (reader.kind in _BEHIND or is_unknown(reader)):
+            break
+        found.append(reader)
+        layer = reader
+    return tuple(found)
 
 
 def is_unknown(layer: LayerFacts) -> bool:
