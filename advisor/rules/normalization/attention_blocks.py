@@ -192,7 +192,9 @@ class _Walker:
             shortcut=shortcut,
             is_normalized_before=self._comes_from_norm(shortcut),
             entries=tuple(self._facts[path] for path in entries),
-            branch=tuple(self._facts[path] for path in sorted(branch - {shortcut.path}, key=self._position.__getitem__)),
+            branch=tuple(
+                self._facts[path] for path in sorted(branch - {shortcut.path}, key=self._position.__getitem__)
+            ),
             addition=addition,
             after=_behind(self._facts, addition),
         )
@@ -206,9 +208,7 @@ class _Walker:
         """The one leaf that reads the first output; attention scores may be read by others."""
         source = Source(layer.path, 0)
         readers = [
-            reader
-            for reader in self._facts.consumers(layer.path)
-            if source in self._facts.graph.sources(reader.path)
+            reader for reader in self._facts.consumers(layer.path) if source in self._facts.graph.sources(reader.path)
         ]
         return readers[0] if len(readers) == 1 else None
 

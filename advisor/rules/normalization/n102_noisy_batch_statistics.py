@@ -10,6 +10,7 @@ from keras import layers
 from advisor.facts import Facts, LayerFacts, Measurement
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.normalization.attention_blocks import batch_norms_in_attention
 from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
     batch_dispersion,
@@ -19,6 +20,7 @@ from advisor.rules.normalization.batch_statistics import (
 )
 from advisor.rules.normalization.choice import batch_independent_norm
 from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.self_normalizing import batch_norms_of_selu
 from advisor.rules.normalization.surroundings import on_recurrent_sequence, overridden_mode, reads_data
 from advisor.rules.registry import rule
 
@@ -69,6 +71,7 @@ class NoisyBatchStatistics(Rule):
         positions of its map, of which at most 4 count since neighbours say nearly the same. Fewer than 32 are too few.
         Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch; a
         measurement that contradicts the count is reported, without a fix.
+        Attention blocks and self-normalizing networks are the matter of N110 and N116.
         Frozen layers use no batch statistics; calls with `training=False` do, as `fit` overrides that argument.
 
     Why it matters:
@@ -84,7 +87,7 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features; for a mobile target batch renormalization, which still folds into the convolution.
+        for vectors of features; instance normalization where images are translated (N115); for a mobile target batch renormalization, which still folds into the convolution.
         `gamma` and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with
         fewer than 8 features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
     """
@@ -148,10 +151,11 @@ class NoisyBatchStatistics(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        elsewhere = {*batch_norms_in_attention(facts), *batch_norms_of_selu(facts)}
         for norm in facts.batch_norms():
             if norm.config["renorm"] or not norm.trainable:
                 continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
+            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm) or norm in elsewhere:
                 continue
             measured = batch_dispersion(facts, norm)
             condemned_by_count = is_noisy(facts, norm)
