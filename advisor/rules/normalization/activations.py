@@ -39,7 +39,8 @@ def activation_behind(facts: Facts, linear: LayerFacts) -> str | None:
         linear: A convolution or dense layer.
 
     Returns:
-        The name, as `LayerFacts.activation` gives it; None where there is none, or several layers read what comes first.
+        The name, as `LayerFacts.activation` gives it; None where there is none, or where several layers read what comes
+        before it.
     """
     layer: LayerFacts | None = linear
     while layer is not None and layer.activation is None:

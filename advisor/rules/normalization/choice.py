@@ -101,7 +101,7 @@ def layer_norm(layer: LayerFacts, reason: str) -> Choice | None:
 
 
 def has_instance_statistics(layer: LayerFacts) -> bool:
-    """Whether the maps of a place are large enough for statistics of their own; those of unknown size are taken to be."""
+    """Whether the maps of a place are large enough for statistics of their own; maps of unknown size count as large."""
     return len(layer.output_shape) == 4 and (layer.positions is None or layer.positions >= SMALLEST_MAP)
 
 

@@ -87,9 +87,10 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features; instance normalization where images are translated (N115); for a mobile target batch renormalization, which still folds into the convolution.
-        `gamma` and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with
-        fewer than 8 features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
+        for vectors of features; instance normalization where images are translated (N115); for a mobile target batch
+        renormalization, which still folds into the convolution. `gamma` and `beta` are kept. Straight behind the input,
+        where each feature has a scale of its own, and with fewer than 8 features there is no fix: standardize the data,
+        or leave the normalization out. Safety: retrain.
     """
 
     code = "N102"

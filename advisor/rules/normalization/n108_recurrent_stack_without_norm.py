@@ -84,8 +84,8 @@ class RecurrentStackWithoutNorm(Rule):
     Fix:
         Puts layer normalization behind each layer that others read, before the dropout there, for those readers alone;
         states and other readers get what they got. Masks pass on, and the fused kernels of a GPU stay in use. Stronger,
-        but without those kernels, is normalization inside each step: `keras_normpack.LayerNormLSTM`, `LayerNormGRU`. With
-        fewer than 8 features there is no fix. Safety: retrain.
+        but without those kernels, is normalization inside each step: `keras_normpack.LayerNormLSTM`, `LayerNormGRU`.
+        With fewer than 8 features there is no fix. Safety: retrain.
     """
 
     code = "N108"

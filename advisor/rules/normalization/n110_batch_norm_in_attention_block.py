@@ -55,14 +55,15 @@ class BatchNormInAttentionBlock(Rule):
 
     What it does:
         Finds batch normalization of tokens `(batch, tokens, features)` in an attention block: before or behind the
-        attention (`MultiHeadAttention`, `GroupQueryAttention`), in the feed-forward part, or behind one of the additions.
-        Normalization of feature maps, as in convolutions that project them to tokens, and of what comes before the first
-        block, is left alone.
+        attention (`MultiHeadAttention`, `GroupQueryAttention`), in the feed-forward part, or behind one of the
+        additions. Normalization of feature maps, as in convolutions that project them to tokens, and of what comes
+        before the first block, is left alone.
 
     Why it matters:
-        The statistics of tokens vary more from batch to batch than those of images, with the words in it and the padding,
-        and gradients get large where they do. What an attention reads from a token would depend on the other samples, and
-        at inference on averages that describe none of them. Layer normalization treats every token on its own.
+        The statistics of tokens vary more from batch to batch than those of images, with the words in it and the
+        padding, and gradients get large where they do. What an attention reads from a token would depend on the other
+        samples, and at inference on averages that describe none of them. Layer normalization treats every token on its
+        own.
 
     Example:
         ```python

@@ -64,16 +64,17 @@ class BatchNormInImageTranslation(Rule):
 
     What it does:
         Finds batch normalization on the maps of a network that turns images into other images of the same size: the
-        generator of an image translation or a style transfer. It goes by the form: tanh at the output, maps made smaller
-        on the way, residual blocks or skips, no pixel-wise loss. With `task="image_to_image"` or `"generation"` given,
-        the loss may be any and the output a sigmoid. Generators that start from noise, denoising, super-resolution,
-        segmentation and autoencoders are left alone: batch normalization, or none, is what their authors measured.
+        generator of an image translation or a style transfer. It goes by the form: tanh at the output, maps made
+        smaller on the way, residual blocks or skips, no pixel-wise loss. With `task="image_to_image"` or `"generation"`
+        given, the loss may be any and the output a sigmoid. Generators that start from noise, denoising,
+        super-resolution, segmentation and autoencoders are left alone: batch normalization, or none, is what their
+        authors measured.
 
     Why it matters:
-        The contrast of the result is to be that of the style, not that of the image that comes in. Instance normalization
-        takes it away, for each image and channel, in training and at inference alike; batch normalization mixes the
-        contrasts of a batch, and the network has to learn to undo it. Fast stylization reached the quality of slow,
-        iterative stylization by that one change, and image translation has kept it.
+        The contrast of the result is to be that of the style, not that of the image that comes in. Instance
+        normalization takes it away, for each image and channel, in training and at inference alike; batch normalization
+        mixes the contrasts of a batch, and the network has to learn to undo it. Fast stylization reached the quality of
+        slow, iterative stylization by that one change, and image translation has kept it.
 
     Example:
         ```python
@@ -131,6 +132,6 @@ class BatchNormInImageTranslation(Rule):
         return self.finding(
             norm,
             message=f"`{norm.path}` mixes the contrasts of a batch, in a network that translates images",
-            why="The contrast of the result is that of the style; what the images that come in have of it is in the way.",
+            why="The contrast of the result is that of the style; that of the images that come in is in the way.",
             fix=Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),
         )

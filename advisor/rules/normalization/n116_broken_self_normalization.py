@@ -49,15 +49,15 @@ class BrokenSelfNormalization(Rule):
 
     What it does:
         Takes a network for self-normalizing when at least two of its hidden layers, and more than half, have the
-        activation SELU. In it, it finds batch normalization and plain dropout behind these layers, and kernels that start
-        from He's or Glorot's values. Networks with residual additions, which no theory of SELU covers, are left alone,
-        and so are frozen layers.
+        activation SELU. In it, it finds batch normalization and plain dropout behind these layers, and kernels that
+        start from He's or Glorot's values. Networks with residual additions, which no theory of SELU covers, are left
+        alone, and so are frozen layers.
 
     Why it matters:
-        SELU draws mean and variance of what comes in towards 0 and 1, layer by layer, if kernels start with the variance
-        1 / fan-in. Dropout to zero changes both, where alpha dropout keeps them; batch normalization makes SELU pointless
-        and costs statistics. On 121 data sets of the UCI repository, self-normalizing networks had the best average rank
-        of all networks compared, those with batch normalization among them.
+        SELU draws mean and variance of what comes in towards 0 and 1, layer by layer, if kernels start with the
+        variance 1 / fan-in. Dropout to zero changes both, where alpha dropout keeps them; batch normalization makes
+        SELU pointless and costs statistics. On 121 data sets of the UCI repository, self-normalizing networks had the
+        best average rank of all networks compared, those with batch normalization among them.
 
     Example:
         ```python
@@ -65,8 +65,8 @@ class BrokenSelfNormalization(Rule):
         ```
 
     Fix:
-        Takes out the batch normalization (a layer before it gets its bias back), makes dropout `AlphaDropout` of the same
-        rate, and draws the kernels anew from `lecun_normal`. Safety: retrain.
+        Takes out the batch normalization (a layer before it gets its bias back), makes dropout `AlphaDropout` of the
+        same rate, and draws the kernels anew from `lecun_normal`. Safety: retrain.
     """
 
     code = "N116"

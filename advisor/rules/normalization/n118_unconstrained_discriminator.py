@@ -39,15 +39,15 @@ class UnconstrainedDiscriminator(Rule):
 
     What it does:
         Takes a network for a discriminator by its form: images in, one number out, or one per patch; two or more
-        convolutions with stride 2, a leaky ReLU behind every one, and no pooling. It speaks where none of its layers has
-        spectral or weight normalization, or a constraint on the kernel. With a `task` given other than `"generation"` it
-        says nothing.
+        convolutions with stride 2, a leaky ReLU behind every one, and no pooling. It speaks where none of its layers
+        has spectral or weight normalization, or a constraint on the kernel. With a `task` given other than
+        `"generation"` it says nothing.
 
     Why it matters:
         The generator learns from the discriminator's gradient alone. A discriminator that grows steep tells real from
         generated images perfectly and gives a gradient of no use, or one that throws the generator off. Spectral
-        normalization holds the largest singular value of every kernel at 1, whatever the learning rate, for a few per
-        cent of the time; with it GANs train with settings at which weight clipping and gradient penalties fail.
+        normalization holds the largest singular value of every kernel at 1, at little cost; with it GANs train at
+        learning rates and momenta at which weight clipping and gradient penalties fail.
 
     Example:
         ```python
@@ -87,8 +87,8 @@ class UnconstrainedDiscriminator(Rule):
             *weighted,
             message=f"none of the {len(weighted)} layers of what looks like a discriminator bounds its weights",
             why=(
-                "A steep discriminator gives the generator a gradient of no use. Unless the loss has a gradient penalty, "
-                "wrap each layer: `keras.layers.SpectralNormalization(conv)`, or "
+                "A steep discriminator gives the generator a gradient of no use. Unless the loss has a gradient "
+                "penalty, wrap each layer: `keras.layers.SpectralNormalization(conv)`, or "
                 "`keras_normpack.WeightNormalization(conv)`."
             ),
         )

@@ -38,7 +38,7 @@ def selu_layers(facts: Facts) -> Mapping[str, LayerFacts]:
 
 
 def linear_before(facts: Facts, layer: LayerFacts) -> str | None:
-    """The linear layer that a leaf is behind, past activations, normalization, dropout and reshapes; None for others."""
+    """The linear layer that a leaf is behind, past activations, normalization, dropout and reshapes; else None."""
     found = facts.sole_producer(layer.path)
     while found is not None and found.kind in _BETWEEN:
         found = facts.sole_producer(found.path)
