@@ -11,6 +11,7 @@ import numpy as np
 
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
+from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
 from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
 
@@ -70,6 +71,7 @@ class ModelFacts:
         compiled: Whether the model is compiled.
         optimizer: Class name of the optimizer, or None.
         weight_decay: The optimizer's decoupled decay, or None.
+        learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
     """
 
@@ -82,6 +84,7 @@ class ModelFacts:
     compiled: bool
     optimizer: str | None
     weight_decay: float | None
+    learning_rate: LearningRate | None
     trained: str | None
 
 
@@ -115,6 +118,7 @@ def model_facts(
         compiled=bool(arguments),
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
+        learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
     )
 

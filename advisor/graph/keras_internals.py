@@ -112,10 +112,21 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     return dict(config.config) if config is not None else {}
 
 
+def learning_rate_schedule(optimizer: Any) -> Any | None:
+    """The schedule an optimizer takes its learning rate from, or None where that is a number."""
+    given = optimizer._learning_rate
+    return given if isinstance(given, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def argument_names(operation: Any) -> tuple[str, ...]:
+    """The names of the arguments of a layer's or operation's `call`, in order."""
+    return tuple(inspect.signature(operation.call).parameters)
 
 
 def keras_mask(tensor: Any) -> Any | None:

@@ -284,7 +284,10 @@ class _Names:
 
 
 def _first_tensor(call: Any) -> Any:
-    return next(leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if isinstance(leaf, keras.KerasTensor))
+    """The first tensor in the order of the operation's arguments, in whatever order they were named in the call."""
+    named = [call.kwargs.get(name) for name in internals.argument_names(call.operation)]
+    tensors = keras.tree.flatten([*call.args, *named, *call.kwargs.values()])
+    return next(leaf for leaf in tensors if isinstance(leaf, keras.KerasTensor))
 
 
 def _float_policy(layer: Any) -> Any:

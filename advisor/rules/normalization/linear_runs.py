@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from keras import layers
 
 from advisor.facts import LINEAR_KINDS, Facts, Kind, LayerFacts
+from advisor.rules.normalization.attention_blocks import inside_attention_blocks
 
 CONVOLUTIONS, DENSE_LAYERS = frozenset({Kind.CONV, Kind.DEPTHWISE}), frozenset({Kind.DENSE})
 
@@ -44,7 +45,8 @@ def unnormalized_runs(facts: Facts, family: frozenset[Kind]) -> Iterator[Run]:
 
     A layer counts as normalized when a normalization comes before the next layer with weights or, as in pre-activation
     networks, after the last one; when its weights are normalized by a wrapper or a class of the user's own; and when it
-    normalizes itself by SELU or alpha dropout. Gates, whose bounded outputs multiply others, are passed over.
+    normalizes itself by SELU or alpha dropout. Gates, whose bounded outputs multiply others, are passed over, and so is
+    what stands beside the shortcuts of attention blocks.
 
     Args:
         facts: What is known of the model.
@@ -53,11 +55,13 @@ def unnormalized_runs(facts: Facts, family: frozenset[Kind]) -> Iterator[Run]:
     Yields:
         Runs of any length.
     """
+    of_attention = inside_attention_blocks(facts)
     after = {layer.path: _way(facts, layer, facts.graph.consumers) for layer in facts.of_kind(*family)}
     members = [
         layer
         for layer in facts.of_kind(*family)
-        if _is_plain(layer)
+        if layer.path not in of_attention
+        and _is_plain(layer)
         and not _normalizes(layer, after[layer.path])
         and not _normalizes(layer, _way(facts, layer, facts.graph.producers))
         and not _is_gate(layer, after[layer.path])

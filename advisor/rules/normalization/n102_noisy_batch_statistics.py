@@ -13,18 +13,13 @@ from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
     BatchWorth,
-    has_no_variance,
     worth_of_averaged,
     worth_of_whole,
 )
 from advisor.rules.normalization.choice import batch_independent_norm
+from advisor.rules.normalization.noise_candidates import noise_candidates
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import (
-    on_recurrent_sequence,
-    on_unmasked_padding,
-    overridden_mode,
-    reads_data,
-)
+from advisor.rules.normalization.surroundings import overridden_mode, reads_data
 from advisor.rules.registry import rule
 
 
@@ -75,6 +70,7 @@ class NoisyBatchStatistics(Rule):
         A batch that is too small only because replicas share it is the business of N103.
         Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch; a
         measurement that contradicts the count is reported, without a fix.
+        Attention blocks and self-normalizing networks are the matter of N110 and N116.
         Frozen layers use no batch statistics; calls with `training=False` do, as `fit` overrides that argument.
 
     Why it matters:
@@ -90,10 +86,11 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features. For a mobile target batch renormalization, which still folds into the convolution; in a
-        trained model too, as it starts from the moving averages and the model computes the same at inference. `gamma`
-        and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with fewer than 8
-        features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
+        for vectors of features; instance normalization where images are translated (N115). For a mobile target batch
+        renormalization, which still folds into the convolution; in a trained model too, as it starts from the moving
+        averages and the model computes the same at inference. `gamma` and `beta` are kept. Straight behind the input,
+        where each feature has a scale of its own, and with fewer than 8 features there is no fix: standardize the data,
+        or leave the normalization out. Safety: retrain.
     """
 
     code = "N102"
@@ -166,11 +163,7 @@ class NoisyBatchStatistics(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        for norm in facts.batch_norms():
-            if norm.config["renorm"] or not norm.trainable:
-                continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm) or on_unmasked_padding(facts, norm):
-                continue
+        for norm in noise_candidates(facts):
             if worth_of_whole(facts, norm).is_too_little:
                 yield self._noisy(facts, norm, worth_of_averaged(facts, norm))
             elif worth_of_whole(facts, norm).is_contradicted and not worth_of_averaged(facts, norm).is_too_little:

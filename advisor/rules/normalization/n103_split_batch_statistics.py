@@ -15,15 +15,13 @@ from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
     BatchWorth,
     can_synchronize,
-    has_no_variance,
     worth_of_averaged,
     worth_of_whole,
 )
 from advisor.rules.normalization.choice import batch_independent_norm
+from advisor.rules.normalization.noise_candidates import noise_candidates
 from advisor.rules.normalization.replacement import replacing, synchronizing
 from advisor.rules.normalization.surroundings import (
-    on_recurrent_sequence,
-    on_unmasked_padding,
     overridden_mode,
     reads_data,
 )
@@ -130,10 +128,8 @@ class SplitBatchStatistics(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         if facts.training.replicas == 1:
             return
-        for norm in facts.batch_norms():
-            if not norm.trainable or norm.config["renorm"] or norm.config.get("virtual_batch_size"):
-                continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm) or on_unmasked_padding(facts, norm):
+        for norm in noise_candidates(facts):
+            if norm.config.get("virtual_batch_size"):
                 continue
             share, whole = worth_of_averaged(facts, norm), worth_of_whole(facts, norm)
             if share.is_too_little and not whole.is_too_little:

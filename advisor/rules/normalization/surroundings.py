@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
 from advisor.facts import Facts, Kind, LayerFacts
 from advisor.graph import ModelGraph
 
@@ -78,6 +80,14 @@ def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
     return (
         " The `training=False` of its call is overridden by `fit`; freeze it (`trainable=False`) to keep it as it is."
     )
+
+
+def stride_of(layer: LayerFacts) -> int:
+    """The largest stride of one of Keras's convolutions or poolings; 1 where it is not known."""
+    if not (issubclass(layer.cls, keras.Layer) and layer.cls.__module__.split(".")[0] == "keras"):
+        return 1
+    strides = layer.config.get("strides", 1)
+    return int(max(strides) if isinstance(strides, (tuple, list)) else strides)
 
 
 def _nearest(path: str, facts: Facts, step: Callable[[str], tuple[str, ...]]) -> frozenset[Kind]:
