@@ -12,7 +12,7 @@ import numpy as np
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
 from advisor.graph import ModelGraph
-from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
+from advisor.graph.keras_internals import compile_arguments, decays, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
@@ -71,6 +71,7 @@ class ModelFacts:
         optimizer: Class name of the optimizer, or None.
         weight_decay: The optimizer's decoupled decay, or None.
         trained: Why the model looks trained, or None when it does not.
+        decayed_vectors: Paths of the biases, scales and offsets on which the optimizer's decay works.
     """
 
     params: int
@@ -83,6 +84,7 @@ class ModelFacts:
     optimizer: str | None
     weight_decay: float | None
     trained: str | None
+    decayed_vectors: tuple[str, ...] = ()
 
 
 def model_facts(
@@ -116,7 +118,15 @@ def model_facts(
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
         trained=_trained_because(graph, layers, trained, optimizer),
+        decayed_vectors=tuple(
+            variable.path
+            for variable in graph.model.trainable_variables
+            if variable.name in _VECTORS and decays(optimizer, variable)
+        ),
     )
+
+
+_VECTORS = frozenset({"bias", "gamma", "beta"})
 
 
 def _params_once(graph: ModelGraph, layers: Mapping[str, LayerFacts]) -> dict[str, int]:

@@ -112,6 +112,13 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     return dict(config.config) if config is not None else {}
 
 
+def decays(optimizer: Any, variable: Any) -> bool:
+    """Whether the decoupled weight decay of an optimizer works on a variable: it has some, and does not exclude it."""
+    return isinstance(optimizer, keras.optimizers.Optimizer) and bool(
+        optimizer.weight_decay and optimizer._use_weight_decay(variable)
+    )
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters

@@ -140,7 +140,9 @@ class DropoutOnFeatureMaps(Rule):
                 layer,
                 message=f"`{layer.path}` drops single elements of feature maps",
                 why="What is dropped at one position is still known from its neighbours, so it regularizes little.",
-                fix=Fix(f"replace `{layer.path}` by {spec.code()}", (Replace(layer.path, spec),), "retrain"),
+                fix=Fix(f"replace `{layer.path}` by {spec.code()}", (Replace(layer.path, spec),), "retrain")
+                if spec
+                else None,
             )
 
 
@@ -155,7 +157,8 @@ def _is_element_wise(layer: LayerFacts) -> bool:
 
 
 def _on_maps(facts: Facts, dropout: LayerFacts) -> bool:
-    return _from_convolutions(facts, dropout) and not _ends_maps(facts, dropout)
+    is_vector = math.prod(size or 2 for size in _sizes(facts, dropout)) == 1
+    return not is_vector and _from_convolutions(facts, dropout) and not _ends_maps(facts, dropout)
 
 
 def _from_convolutions(facts: Facts, dropout: LayerFacts) -> bool:
@@ -189,14 +192,21 @@ def _is_vector(layer: LayerFacts) -> bool:
     return math.prod(size or 2 for size in layer.output_shape[1:-1]) == 1
 
 
-def _replacement(facts: Facts, layer: LayerFacts, is_residual: bool) -> LayerSpec:
+def _replacement(facts: Facts, layer: LayerFacts, is_residual: bool) -> LayerSpec | None:
+    """What takes its place; None for series with the channels first, which `SpatialDropout1D` does not know."""
     rate, rank = float(layer.config["rate"]), len(layer.output_shape)
     channels_first = _channels_first(facts, layer)
-    layout = {"data_format": "channels_first"} if channels_first and rank > 3 else {}
-    sizes = layer.output_shape[2:] if channels_first else layer.output_shape[1:-1]
-    if rank == 4 and is_residual and all(size is not None and size >= SMALLEST_MAP for size in sizes):
+    if channels_first and rank == 3:
+        return None
+    layout = {"data_format": "channels_first"} if channels_first else {}
+    if rank == 4 and is_residual and all(size is not None and size >= SMALLEST_MAP for size in _sizes(facts, layer)):
         return LayerSpec(DropBlock2D, {"rate": min(rate, BLOCK_RATE), "block_size": BLOCK_SIZE, **layout})
     return LayerSpec(_SPATIAL[rank], {"rate": rate, **layout})
+
+
+def _sizes(facts: Facts, layer: LayerFacts) -> tuple[int | None, ...]:
+    """Height and width of the maps, or their like."""
+    return layer.output_shape[2:] if _channels_first(facts, layer) else layer.output_shape[1:-1]
 
 
 def _channels_first(facts: Facts, layer: LayerFacts) -> bool:

@@ -25,7 +25,7 @@ def drops_paths(layer: LayerFacts) -> bool:
         return bool(layer.config["survival_probability"] < 1)
     if layer.cls.__name__.lower().replace("_", "") in _NAMES:
         return True
-    return is_active(layer) and not drops_features(layer) and "noise_shape" in layer.config
+    return is_active(layer) and not drops_features(layer) and layer.config.get("noise_shape") is not None
 
 
 def drop_path_rates(blocks: int, rate: float, schedule: Schedule = "linear") -> tuple[float, ...]:

@@ -27,6 +27,9 @@ _SAME_VALUES = (
     layers.Cropping3D,
 )
 
+# Batch normalization, activation and the scaling of squeeze and excitation.
+_BESIDE_DEPTHWISE = frozenset({Kind.NORM, Kind.ACTIVATION, Kind.MERGE})
+
 
 def _perceptron(*units: int, activation: keras.Layer | None = None, norm: bool = False) -> keras.Model:
     inner: list[keras.Layer] = []
@@ -69,9 +72,9 @@ class LinearLayersInARow(Rule):
     What it does:
         Finds dense and convolution layers without an activation whose only reader is another one, past batch
         normalization, dropout, flattening and padding. It stays silent where the pair is more than one layer could be,
-        or less: where the first is narrower than both what it reads and what follows (a bottleneck, as in MobileNetV2,
-        autoencoders and low-rank factors), and for depthwise, grouped, transposed and one-sided convolutions, with
-        which others are composed on purpose. Layer, group and instance normalization divide by the deviation of each
+        or less: where the first is narrower than both what it reads and what follows (a bottleneck, as in autoencoders
+        and low-rank factors) or projects what a depthwise convolution gave (MobileNetV2, MobileNetV3), and for
+        depthwise, grouped, transposed and one-sided convolutions, with which others are composed on purpose. Layer, group and instance normalization divide by the deviation of each
         sample, which is no linear step, so a pair with one of these between is left alone.
 
     Why it matters:
@@ -120,7 +123,7 @@ class LinearLayersInARow(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for layer in facts.layers.values():
             pair = _pair(facts, layer) if _is_plain(layer) and layer.is_linear else None
-            if pair is None or _is_on_purpose(pair):
+            if pair is None or _is_on_purpose(pair) or _projects_depthwise(facts, pair.first):
                 continue
             shared = any(facts.graph.is_shared(path) for path in (pair.first.path, pair.last_norm))
             yield self.finding(
@@ -173,6 +176,17 @@ def _is_on_purpose(pair: _Pair) -> bool:
         return True
     reads, between, gives = _channels_read(pair.first), _channels_read(pair.second), pair.second.channels
     return reads is None or between is None or gives is None or between < min(reads, gives)
+
+
+def _projects_depthwise(facts: Facts, layer: LayerFacts) -> bool:
+    """Whether it is the linear end of an inverted residual: pointwise, on what a depthwise convolution gave."""
+    frontier = [layer.path] if layer.is_pointwise else []
+    while frontier:
+        producers = facts.producers(frontier.pop())
+        if any(producer.kind is Kind.DEPTHWISE for producer in producers):
+            return True
+        frontier += [producer.path for producer in producers if producer.kind in _BESIDE_DEPTHWISE]
+    return False
 
 
 def _is_one_sided(layer: LayerFacts) -> bool:
