@@ -105,6 +105,18 @@ class LayerFacts:
         return max(rank - 1, 0)
 
     @property
+    def data_format(self) -> str | None:
+        """`"channels_first"` or `"channels_last"` for a layer that has a layout of its own, else None."""
+        return getattr(self._layer, "data_format", None)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether it is a linear layer that works on each position alone: dense, or a convolution with a kernel of 1."""
+        kernel = getattr(self._layer, "kernel_size", None)
+        sizes = kernel if isinstance(kernel, (tuple, list)) else (kernel,)
+        return self.kind is Kind.DENSE or (self.kind in LINEAR_KINDS and all(size == 1 for size in sizes))
+
+    @property
     def channels(self) -> int | None:
         """Size of the channel axis of the output."""
         return self.output_shape[self.channel_axis] if self.output_shape else None

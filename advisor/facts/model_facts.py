@@ -13,7 +13,7 @@ from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
 from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
-from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
+from advisor.graph.keras_internals import compile_arguments, decays, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
@@ -73,6 +73,7 @@ class ModelFacts:
         weight_decay: The optimizer's decoupled decay, or None.
         learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
+        decayed_vectors: Paths of the biases, scales and offsets on which the optimizer's decay works.
     """
 
     params: int
@@ -86,6 +87,7 @@ class ModelFacts:
     weight_decay: float | None
     learning_rate: LearningRate | None
     trained: str | None
+    decayed_vectors: tuple[str, ...] = ()
 
 
 def model_facts(
@@ -120,7 +122,15 @@ def model_facts(
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
         learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
+        decayed_vectors=tuple(
+            variable.path
+            for variable in graph.model.trainable_variables
+            if variable.name in _VECTORS and decays(optimizer, variable)
+        ),
     )
+
+
+_VECTORS = frozenset({"bias", "gamma", "beta"})
 
 
 def _params_once(graph: ModelGraph, layers: Mapping[str, LayerFacts]) -> dict[str, int]:

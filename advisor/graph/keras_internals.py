@@ -118,6 +118,13 @@ def learning_rate_schedule(optimizer: Any) -> Any | None:
     return given if isinstance(given, keras.optimizers.schedules.LearningRateSchedule) else None
 
 
+def decays(optimizer: Any, variable: Any) -> bool:
+    """Whether the decoupled weight decay of an optimizer works on a variable: it has some, and does not exclude it."""
+    return isinstance(optimizer, keras.optimizers.Optimizer) and bool(
+        optimizer.weight_decay and optimizer._use_weight_decay(variable)
+    )
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters

@@ -2,6 +2,7 @@
 
 from advisor.rewrite.errors import RewriteError
 from advisor.rewrite.rebuild import Rebuilt, rebuild
+from advisor.rewrite.recipes.add_drop_path import add_drop_path
 from advisor.rewrite.recipes.add_dropout import add_dropout
 from advisor.rewrite.recipes.add_regularizer import add_regularizer
 from advisor.rewrite.recipes.fold_batch_norm import fold_batch_norm
@@ -19,6 +20,7 @@ __all__ = [
     "RewriteError",
     "Skipped",
     "WeightOrigin",
+    "add_drop_path",
     "add_dropout",
     "add_regularizer",
     "fold_batch_norm",
