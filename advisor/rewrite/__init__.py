@@ -6,6 +6,7 @@ from advisor.rewrite.recipes.add_dropout import add_dropout
 from advisor.rewrite.recipes.add_regularizer import add_regularizer
 from advisor.rewrite.recipes.fold_batch_norm import fold_batch_norm
 from advisor.rewrite.recipes.freeze_batch_norm import freeze_batch_norm, unfreeze_batch_norm
+from advisor.rewrite.recipes.pretrained_backbone import pretrained_backbone
 from advisor.rewrite.recipes.remove_weight_normalization import remove_weight_normalization
 from advisor.rewrite.recipes.replace_norm import replace_norm
 from advisor.rewrite.recipes.strip_training_layers import strip_training_layers
@@ -24,6 +25,7 @@ __all__ = [
     "add_regularizer",
     "fold_batch_norm",
     "freeze_batch_norm",
+    "pretrained_backbone",
     "rebuild",
     "relative_difference",
     "remove_weight_normalization",
