@@ -10,6 +10,8 @@ from advisor.graph.edits import (
     ReadVariable,
     Remove,
     Replace,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
 )
@@ -28,7 +30,9 @@ __all__ = [
     "Remove",
     "Replace",
     "Scope",
+    "SetTrainable",
     "Source",
+    "Substitute",
     "WeightRule",
     "Wrap",
     "read_graph",

@@ -23,6 +23,8 @@ from advisor.graph import (
     Remove,
     Replace,
     Scope,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
 )
@@ -88,7 +90,9 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
             builder = _Builder(graph, edits)
             model = _or_rewrite_error(builder, graph)
         weight_map, old_of = carry_weights(graph, builder.successions, model)
-        carry_identity(builder.alike())
+        alike = list(builder.alike())
+        carry_identity(alike)
+        _set_trainable(graph, alike, [edit for edit in edits if isinstance(edit, SetTrainable)])
         carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
     return Rebuilt(model, weight_map)
 
@@ -100,6 +104,15 @@ def _or_rewrite_error(builder: _Builder, graph: ModelGraph) -> Any:
         raise
     except Exception as error:
         raise RewriteError(f"`{graph.model.name}` could not be rebuilt: {error}") from error
+
+
+def _set_trainable(graph: ModelGraph, alike: Sequence[tuple[Any, Any]], edits: Sequence[SetTrainable]) -> None:
+    successors = {id(old): new for old, new in alike}
+    for edit in edits:
+        old = graph.nodes[edit.path].operation
+        if id(old) not in successors:
+            raise RewriteError(f"`{edit.path}` has no counterpart in the new model. By hand: {edit.describe()}")
+        successors[id(old)].trainable = edit.trainable
 
 
 class _Builder:
@@ -121,7 +134,7 @@ class _Builder:
                 self._before[edit.path].extend(edit.specs)
             elif isinstance(edit, InsertAfter):
                 self._after[edit.path].extend(edit.specs)
-            elif isinstance(edit, (Configure, Replace, Wrap)):
+            elif isinstance(edit, (Configure, Replace, Substitute, Wrap)):
                 self._layer_edits[id(graph.nodes[edit.path].operation)].append(edit)
 
     def alike(self) -> Iterator[tuple[Any, Any]]:
@@ -248,6 +261,10 @@ class _Builder:
                         changed=frozenset(),
                     )
                 )
+                return new
+            elif isinstance(edit, Substitute):
+                new = clone_layer(edit.layer)
+                self.successions.append(Succession(node.path, edit.layer, new, (), same_class=True, changed=None))
                 return new
         new = clone_layer(old, changes)
         configured = any(isinstance(edit, Configure) for edit in edits)

@@ -37,7 +37,7 @@ class Succession:
 
     Attributes:
         path: Path of the old node.
-        old: The old layer.
+        old: The old layer, or its substitute.
         new: The new one.
         weights: Compute values of new variables, in order.
         same_class: Whether variables of equal name and shape mean the same in both.
@@ -75,7 +75,11 @@ def carry_weights(
     for succession in successions:
         for new, old in _paired(succession):
             internals.initialize(new, old)
-            origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            if succession.old is graph.nodes[succession.path].operation:
+                origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            else:
+                # The weights of a substitute were computed before the rebuild.
+                origins[id(new)] = WeightOrigin("mapped", succession.path)
             old_of[id(new)] = old
             _carry_attributes(new, old, succession)
         for rule in succession.weights:

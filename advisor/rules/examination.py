@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
-from advisor.graph import ModelGraph
+from advisor.graph import Edit, ModelGraph
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
 from advisor.rules.layer_ignores import NOTHING_IGNORED, LayerIgnores
@@ -111,11 +111,12 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     """The finding with its fix taken back where it reaches into something that cannot be rewritten."""
     if finding.fix is None:
         return finding
-    reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit.path))]
+    reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit))]
     if not reasons:
         return finding
     return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {finding.fix.by_hand}")
 
 
-def _refusal(graph: ModelGraph, path: str) -> str | None:
-    return graph.refusal(path) or graph.root.refusal
+def _refusal(graph: ModelGraph, edit: Edit) -> str | None:
+    inside = graph.refusal(edit.path) if edit.rebuilds else None
+    return inside or graph.root.refusal

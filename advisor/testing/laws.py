@@ -12,7 +12,7 @@ import numpy as np
 
 from advisor.advice import Advice, advise
 from advisor.facts import Kind, kind_of
-from advisor.graph import ConfigureLoss, ModelGraph, Remove, read_graph
+from advisor.graph import ConfigureLoss, ModelGraph, Remove, SetTrainable, read_graph
 from advisor.graph.keras_internals import (
     functional_form,
     input_structure,
@@ -199,6 +199,14 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     old_graph, new_graph = read_graph(model), read_graph(new)
     edits = [edit for applied in rewrite.applied if applied.finding.fix for edit in applied.finding.fix.edits]
     removed = {edit.path for edit in edits if isinstance(edit, Remove)}
+    # What is inside gets the flag, too.
+    flagged = {
+        path
+        for edit in edits
+        if isinstance(edit, SetTrainable)
+        for path in old_graph.nodes
+        if f"{path}/".startswith(f"{edit.path}/")
+    }
     lost = set(_operations(old_graph)) - set(_operations(new_graph)) - removed
     _demand(not lost, 5, f"layers lost their names: {sorted(lost)}")
     _demand(
@@ -210,7 +218,9 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     for path in set(_operations(old_graph)) & set(_operations(new_graph)) - removed:
         old_layer, new_layer = old_graph.nodes[path].operation, new_graph.nodes[path].operation
         if isinstance(old_layer, keras.Layer):
-            _demand(old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag")
+            _demand(
+                path in flagged or old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag"
+            )
             _demand(old_layer.dtype_policy.name == new_layer.dtype_policy.name, 5, f"`{path}` lost its precision")
         _demand(len(old_graph.calls_of(path)) == len(new_graph.calls_of(path)), 5, f"`{path}` is shared no longer")
     if not any(isinstance(edit, ConfigureLoss) for edit in edits):
