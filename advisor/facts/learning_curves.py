@@ -282,6 +282,8 @@ def _ended_early_or_stood_still(
     if late > max(STILL_FALLING * whole, watched.stands_out) and not _is_solved(watched):
         yield TooFewEpochs(watched.name, epochs, late / whole, *map(watched.shown, watched.values[[0, -1]]))
         return
+    if watched.stands_out > NOISY * whole:
+        return  # nothing can be said of a standstill
     since = _still_since(watched, whole)
     if since is None or _still_since(training, way) is None or _is_solved(training) or _was_lowered(metrics):
         return

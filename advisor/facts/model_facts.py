@@ -11,11 +11,14 @@ import numpy as np
 
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
+from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
 from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
+
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 FAMILIES = (Kind.CONV, Kind.RECURRENT, Kind.ATTENTION, Kind.DENSE)
 
@@ -69,7 +72,10 @@ class ModelFacts:
         task: What the model is for.
         compiled: Whether the model is compiled.
         optimizer: Class name of the optimizer, or None.
+        momentum: The optimizer's momentum, 0 where it has none.
+        clipping: How gradients are clipped, by the optimizer's argument: `clipnorm`, `clipvalue`, `global_clipnorm`.
         weight_decay: The optimizer's decoupled decay, or None.
+        learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
     """
 
@@ -81,7 +87,10 @@ class ModelFacts:
     task: str
     compiled: bool
     optimizer: str | None
+    momentum: float
+    clipping: Mapping[str, float]
     weight_decay: float | None
+    learning_rate: LearningRate | None
     trained: str | None
 
 
@@ -114,7 +123,10 @@ def model_facts(
         task=task or _infer_task(heads, layers),
         compiled=bool(arguments),
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
+        momentum=float(getattr(optimizer, "momentum", None) or 0.0),
+        clipping={name: limit for name in _CLIPPING if (limit := getattr(optimizer, name, None)) is not None},
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
+        learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
     )
 

@@ -112,6 +112,12 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     return dict(config.config) if config is not None else {}
 
 
+def learning_rate_schedule(optimizer: Any) -> Any | None:
+    """The schedule an optimizer takes its learning rate from, or None where that is a number."""
+    given = optimizer._learning_rate
+    return given if isinstance(given, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters
