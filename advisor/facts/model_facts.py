@@ -18,6 +18,8 @@ from advisor.graph.keras_internals import compile_arguments, decays, functional_
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
 
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
+
 FAMILIES = (Kind.CONV, Kind.RECURRENT, Kind.ATTENTION, Kind.DENSE)
 
 
@@ -70,6 +72,8 @@ class ModelFacts:
         task: What the model is for.
         compiled: Whether the model is compiled.
         optimizer: Class name of the optimizer, or None.
+        momentum: The optimizer's momentum, 0 where it has none.
+        clipping: How gradients are clipped, by the optimizer's argument: `clipnorm`, `clipvalue`, `global_clipnorm`.
         weight_decay: The optimizer's decoupled decay, or None.
         learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
@@ -84,6 +88,8 @@ class ModelFacts:
     task: str
     compiled: bool
     optimizer: str | None
+    momentum: float
+    clipping: Mapping[str, float]
     weight_decay: float | None
     learning_rate: LearningRate | None
     trained: str | None
@@ -119,6 +125,8 @@ def model_facts(
         task=task or _infer_task(heads, layers),
         compiled=bool(arguments),
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
+        momentum=float(getattr(optimizer, "momentum", None) or 0.0),
+        clipping={name: limit for name in _CLIPPING if (limit := getattr(optimizer, name, None)) is not None},
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
         learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
