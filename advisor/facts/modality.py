@@ -160,7 +160,5 @@ def _swings(samples: np.ndarray) -> bool:
     crossings = (products < 0).sum(axis=1) / np.count_nonzero(values, axis=1)
     correlation = products.mean(axis=1) / np.square(loudness)
     return bool(
-        centered
-        and np.median(crossings) >= CROSSINGS_OF_WAVEFORM
-        and np.median(correlation) >= CORRELATION_OF_WAVEFORM
+        centered and np.median(crossings) >= CROSSINGS_OF_WAVEFORM and np.median(correlation) >= CORRELATION_OF_WAVEFORM
     )
