@@ -58,8 +58,8 @@ def advise(
         model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file.
         batch_size: Samples per optimizer step, all replicas together.
         data: Training data, whatever `fit` takes: arrays, `(x, y)`, `tf.data.Dataset`, `PyDataset`, torch `DataLoader`.
-            A few batches are looked at; nothing is consumed.
-        validation_data: Validation data in the same forms.
+            A few batches are looked at, and as many more counted as come in two seconds; nothing is consumed.
+        validation_data: Validation data in the same forms; compared with the training data.
         steps_per_epoch: Optimizer steps per epoch; samples ÷ batch size by default.
         epochs: Planned epochs.
         replicas: Data-parallel replicas among which each batch is split; those of the `tf.distribute` strategy that the
@@ -82,7 +82,7 @@ def advise(
     Raises:
         TypeError: If `model` is neither a Keras model nor a path.
         ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds
-            it, or the data does not fit the model or contains NaN.
+            it, or the data does not fit the model. NaN and infinite values in it are a finding (H606), not an error.
         FileNotFoundError: If there is no file at the path.
 
     Example:
@@ -123,8 +123,9 @@ def advise(
         graph = read_graph(model)
     with working("Looking at the data", verbose):
         seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
-        if validation_data is not None:
-            read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+        validation = (
+            None if validation_data is None else read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+        )
     training = training_facts(
         **{**planned, "replicas": replicas_of(model) if replicas is None else replicas},
         history=history,
@@ -134,7 +135,14 @@ def advise(
     look = _Look(
         rules=tuple(rules),
         ignores=ignores,
-        known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
+        known={
+            "data": seen,
+            "validation": validation,
+            "training": training,
+            "target": target,
+            "task": task,
+            "trained": trained,
+        },
         seed=seed,
     )
     with working("Examining the model", verbose):

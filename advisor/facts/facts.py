@@ -31,6 +31,7 @@ class Facts:
         graph: The model's graph.
         layers: Facts of every leaf by path, in topological order.
         data: Facts of the data, or None when none was given.
+        validation: Facts of the validation data, or None when none was given.
         training: Facts of the planned run.
         target: None, or `"mobile"` when the model is to run on a phone.
         task: As given to `advise`, or None to infer it.
@@ -42,6 +43,7 @@ class Facts:
     graph: ModelGraph
     layers: Mapping[str, LayerFacts]
     data: DataFacts | None = None
+    validation: DataFacts | None = None
     training: TrainingFacts = field(default_factory=TrainingFacts)
     target: str | None = None
     task: str | None = None

@@ -42,6 +42,7 @@ _MISSING = {
     "training": "the batch size, the steps per epoch or the epochs",
     "steps": "the steps per epoch and the epochs",
     "history": "the history of an earlier run",
+    "validation": "validation data",
 }
 
 

@@ -164,11 +164,12 @@ class _Builder:
         layers = [self._input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
         for node in nodes:
             # Besides the layers there are the operations by which Keras computes masks; it does so again by itself.
-            if node.is_input or not node.is_layer:
+            if not node.is_layer:
                 continue
-            layers += self._insertions(self._before[node.path], node, names)
-            if node.path not in self._removed:
-                layers.append(self._operation(node))
+            if not node.is_input:
+                layers += self._insertions(self._before[node.path], node, names)
+                if node.path not in self._removed:
+                    layers.append(self._operation(node))
             layers += self._insertions(self._after[node.path], node, names)
         if all(_is_input(layer) for layer in layers):
             layers.append(keras.layers.Identity(name=names.free(nodes[-1].name)))
@@ -180,6 +181,7 @@ class _Builder:
     def _build_functional(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
         functional = internals.functional_form(scope.model)
         new: dict[int, Any] = {}
+        entries: dict[int, Any] = {}  # the inputs themselves, which `new` replaces by what is inserted after them
 
         def renewed(structure: Any) -> Any:
             return keras.tree.map_structure(lambda x: new[id(x)] if isinstance(x, keras.KerasTensor) else x, structure)
@@ -193,10 +195,12 @@ class _Builder:
             else:
                 outputs = self._call(node, renewed, names)
             flat = keras.tree.flatten(outputs)
+            if node.is_input:
+                entries[id(node.call.outputs[0])] = flat[0]
             for spec_layer in self._insertions(self._after[node.path], node, names):
                 flat[0] = spec_layer(flat[0])
             new.update(zip(map(id, node.call.outputs), flat, strict=True))
-        inputs = keras.tree.map_structure(lambda x: new[id(x)], internals.input_structure(functional))
+        inputs = keras.tree.map_structure(lambda x: entries[id(x)], internals.input_structure(functional))
         outputs = keras.tree.map_structure(lambda x: new[id(x)], internals.output_structure(functional))
         return type(scope.model)(inputs=inputs, outputs=outputs, name=scope.model.name)
 
