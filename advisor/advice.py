@@ -15,6 +15,7 @@ from advisor.facts.probes import make_probes
 from advisor.facts.read_data import read_data
 from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
+from advisor.graph.stored_model import load_values
 from advisor.loading import ready_model
 from advisor.progress import working
 from advisor.rewrite import Rewrite, rewrite
@@ -45,6 +46,7 @@ def advise(
     select: str | Iterable[str] | None = None,
     ignore: str | Iterable[str] | None = None,
     seed: int = 0,
+    safe_mode: bool = True,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
@@ -53,7 +55,8 @@ def advise(
     the data, on which the rules measure instead of guess. The model is only read.
 
     Args:
-        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file.
+        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file. Of a
+            file the structure is read, and weights only as something needs them, so that it may be larger than memory.
         batch_size: Samples per optimizer step, all replicas together.
         data: Training data, whatever `fit` takes: arrays, `(x, y)`, `tf.data.Dataset`, `PyDataset`, torch `DataLoader`.
             A few batches are looked at; nothing is consumed.
@@ -69,6 +72,7 @@ def advise(
         select: Codes or prefixes of the rules to run; all when None.
         ignore: Codes or prefixes of the rules to leave out.
         seed: Seed of everything drawn at random.
+        safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
@@ -113,7 +117,7 @@ def advise(
     # Checked before the model and the data are touched, and again below with what the data adds.
     training_facts(**planned, history=history, data_batch_size=None, samples=None)
     with working("Reading the model", verbose):
-        model = ready_model(model, data)
+        model = ready_model(model, data, safe_mode=safe_mode)
         graph = read_graph(model)
     with working("Looking at the data", verbose):
         seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
@@ -131,7 +135,7 @@ def advise(
         seed=seed,
     )
     with working("Examining the model", verbose):
-        return Advice(model=model, examination=look(model), _look=look)
+        return Advice(structure=model, examination=look(model), _look=look)
 
 
 @dataclass(frozen=True)
@@ -160,13 +164,18 @@ class Advice:
     """What was found in a model, and what can be done about it.
 
     Attributes:
-        model: The model that was examined; nothing here changes it.
+        structure: The model that was examined, its weights perhaps still in the file they were to be read from.
         examination: Findings, rules that did not run, rules that failed, and the facts they read.
     """
 
-    model: Any
+    structure: Any
     examination: Examination
     _look: _Look = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The model that was examined, in memory as a whole; nothing here changes it."""
+        return load_values(self.structure)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -229,7 +238,7 @@ class Advice:
         facts = self.examination.facts
         look = self._look.protecting(facts)
         return rewrite(
-            self.model,
+            self.structure,
             self.findings,
             lambda model: look(model).findings,
             allowed=_permission(safety, select, ignore, facts.model.trained),
@@ -287,7 +296,7 @@ class Advice:
         data = self.examination.facts.data
         if data is not None and data.batches:
             return keras.tree.map_structure(lambda array: array[:2], data.batches[0][0])
-        return sample_inputs(self.model, batch_size=2, seed=self._look.seed)
+        return sample_inputs(self.structure, batch_size=2, seed=self._look.seed)
 
 
 def _permission(

@@ -57,6 +57,9 @@ Select = Annotated[
     list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
 ]
 Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Load files with Python code in them (Lambda layers), which runs it.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
 
 
