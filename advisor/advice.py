@@ -16,6 +16,7 @@ from advisor.facts.read_data import read_data
 from advisor.facts.replicas import replicas_of
 from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
+from advisor.graph.stored_model import load_values
 from advisor.loading import ready_model
 from advisor.progress import working
 from advisor.rewrite import Rewrite, rewrite
@@ -47,6 +48,7 @@ def advise(
     ignore: str | Iterable[str] | None = None,
     per_layer_ignores: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
+    safe_mode: bool = True,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
@@ -55,7 +57,8 @@ def advise(
     the data, on which the rules measure instead of guess. The model is only read.
 
     Args:
-        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file.
+        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file. Of a
+            file the structure is read, and weights only as something needs them, so that it may be larger than memory.
         batch_size: Samples per optimizer step, all replicas together.
         data: Training data, whatever `fit` takes: arrays, `(x, y)`, `tf.data.Dataset`, `PyDataset`, torch `DataLoader`.
             A few batches are looked at, and as many more counted as come in two seconds; nothing is consumed.
@@ -74,6 +77,7 @@ def advise(
         per_layer_ignores: Codes or prefixes of the rules to leave out at some layers, by the pattern of their paths:
             `{"backbone/*": "N102,D"}`.
         seed: Seed of everything drawn at random.
+        safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
@@ -119,7 +123,7 @@ def advise(
     # Checked before the model and the data are touched, and again below with what the data adds.
     training_facts(**planned, history=history, data_batch_size=None, samples=None)
     with working("Reading the model", verbose):
-        model = ready_model(model, data)
+        model = ready_model(model, data, safe_mode=safe_mode)
         graph = read_graph(model)
     with working("Looking at the data", verbose):
         seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
@@ -146,7 +150,7 @@ def advise(
         seed=seed,
     )
     with working("Examining the model", verbose):
-        return Advice(model=model, examination=look(model), _look=look)
+        return Advice(structure=model, examination=look(model), _look=look)
 
 
 @dataclass(frozen=True)
@@ -176,13 +180,18 @@ class Advice:
     """What was found in a model, and what can be done about it.
 
     Attributes:
-        model: The model that was examined; nothing here changes it.
+        structure: The model that was examined, its weights perhaps still in the file they were to be read from.
         examination: Findings, rules that did not run, rules that failed, and the facts they read.
     """
 
-    model: Any
+    structure: Any
     examination: Examination
     _look: _Look = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The model that was examined, in memory as a whole; nothing here changes it."""
+        return load_values(self.structure)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -250,7 +259,7 @@ class Advice:
         facts = self.examination.facts
         look = self._look.protecting(facts)
         return rewrite(
-            self.model,
+            self.structure,
             self.findings,
             lambda model: look(model).findings,
             allowed=_permission(safety, select, ignore, facts.model.trained),
@@ -308,7 +317,7 @@ class Advice:
         data = self.examination.facts.data
         if data is not None and data.batches:
             return keras.tree.map_structure(lambda array: array[:2], data.batches[0][0])
-        return sample_inputs(self.model, batch_size=2, seed=self._look.seed)
+        return sample_inputs(self.structure, batch_size=2, seed=self._look.seed)
 
 
 def _permission(

@@ -31,6 +31,7 @@ from advisor.cli.options import (
     Steps,
     TargetOption,
     TaskOption,
+    Unsafe,
     advise_arguments,
 )
 from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explained, import_keras
@@ -80,6 +81,7 @@ def check(
     per_layer_ignores: PerLayerIgnores = None,
     config: Config = None,
     isolated: Isolated = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
@@ -100,14 +102,14 @@ def check(
     )
     settings = settings_of_run(given, config, isolated=isolated)
     settings.pop("safety", None)
-    advice = _advise(model, settings)
+    advice = _advise(model, settings, unsafe=unsafe)
     if destination is not None:
         text = advice.to_json() if report_format is Format.JSON else str(advice)
         files.write_text(destination, f"{text}\n")
     elif report_format is Format.JSON:
         print(advice.to_json())
     else:
-        _show(advice, model, given)
+        _show(advice, model, given, unsafe=unsafe)
     if advice.failures and not advice.findings:
         raise typer.Exit(FAILURE)
     raise typer.Exit(FINDINGS if advice.findings else CLEAN)
@@ -140,6 +142,7 @@ def fix(
     per_layer_ignores: PerLayerIgnores = None,
     config: Config = None,
     isolated: Isolated = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
 ) -> None:
     """Write a copy of a model with the fixes applied, its weights kept.
@@ -155,12 +158,12 @@ def fix(
     )
     settings = settings_of_run(given, config, isolated=isolated)
     configured = settings.pop("safety", None)
-    advice = _advise(model, settings)
-    with busy("Rewriting"):
+    advice = _advise(model, settings, unsafe=unsafe)
+    with busy("Rewriting") as say:
         rewrite = advice.rewrite(SAFETIES[safety or configured])
         if destination is not None:
             with files.complete_file(destination) as temporary:
-                rewrite.model.save(temporary)
+                rewrite.save(temporary, progress=say)
     _show_rewrite(rewrite, report_format, diff=diff)
     if destination is not None and report_format is Format.TEXT:
         print(f"Written to {destination}")
@@ -179,6 +182,7 @@ def export(
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Leave operators that LiteRT lacks to TensorFlow's kernels.")
     ] = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
 ) -> None:
     """Write a model as TFLite: folded, verified against Keras in LiteRT, timed.
@@ -192,7 +196,9 @@ def export(
         from advisor.export import export_tflite
         from advisor.loading import load_model
 
-        report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)
+        report = export_tflite(
+            load_model(model, safe_mode=not unsafe), destination, batch_size=batch_size, allow_flex=allow_flex
+        )
     if report_format is Format.JSON:
         from advisor.report.json_report import dumps, plain
 
@@ -250,13 +256,13 @@ def demo(
     )
 
 
-def _advise(model: Path, arguments: Mapping[str, Any]) -> Advice:
+def _advise(model: Path, arguments: Mapping[str, Any], *, unsafe: bool) -> Advice:
     _check_exists(model)
     with busy(f"Examining {model}"):
         import_keras()
         from advisor import advise
 
-        return advise(model, verbose=0, **arguments)
+        return advise(model, safe_mode=not unsafe, verbose=0, **arguments)
 
 
 def _check_exists(model: Path) -> None:
@@ -265,7 +271,7 @@ def _check_exists(model: Path) -> None:
         raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
 
 
-def _show(advice: Advice, model: Path, given: Mapping[str, Any]) -> None:
+def _show(advice: Advice, model: Path, given: Mapping[str, Any], *, unsafe: bool) -> None:
     from advisor.report import print_examination
 
     print_examination(advice.examination)
@@ -276,6 +282,7 @@ def _show(advice: Advice, model: Path, given: Mapping[str, Any]) -> None:
             for item in (value if isinstance(value, list) else [value])
             for text in (f"--{name.replace('_', '-')}", str(item))
         ]
+        options += ["--unsafe"] if unsafe else []
         mended = model.with_stem(f"{model.stem}-fixed")
         print("Fix them:", shlex.join(["keras-advisor", "fix", str(model), *options, "-o", str(mended)]))
 

@@ -70,6 +70,9 @@ Config = Annotated[
     ),
 ]
 Isolated = Annotated[bool, typer.Option("--isolated", help="Read no settings from files.")]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Load files with Python code in them (Lambda layers), which runs it.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
 
 

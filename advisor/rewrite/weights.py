@@ -6,6 +6,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 
 from advisor.graph import ModelGraph, ReadVariable, WeightRule
 from advisor.graph import keras_internals as internals
+from advisor.graph.stored_model import holds_values
 from advisor.rewrite.errors import RewriteError, UncopyableError
 
 Origin = Literal["kept", "mapped", "new"]
@@ -55,7 +57,7 @@ class Succession:
 def carry_weights(
     graph: ModelGraph, successions: Iterable[Succession], new_model: Any
 ) -> tuple[dict[str, WeightOrigin], dict[int, Any]]:
-    """Give every variable of the new model its value.
+    """Give every variable of the new model its value, or, where the old model's are still in a file, a way to get it.
 
     Args:
         graph: Graph of the old model.
@@ -69,6 +71,7 @@ def carry_weights(
         UncopyableError: If a plain copy does not have the variables of its original.
     """
     read = _reader(graph)
+    in_memory = holds_values(graph.model)
     old_paths = internals.variable_paths(graph.model)
     origins: dict[int, WeightOrigin] = {}
     old_of: dict[int, Any] = {}
@@ -83,13 +86,17 @@ def carry_weights(
             old_of[id(new)] = old
             _carry_attributes(new, old, succession)
         for rule in succession.weights:
-            for new, value in _computed(succession, rule(read)):
-                internals.initialize(new, value)
+            for name, (new, value) in _computed(succession, rule(read)).items():
+                if in_memory or not internals.is_deferred(new):
+                    internals.initialize(new, value)
+                else:
+                    internals.defer_to(new, partial(_one_computed, rule, read, name))
                 origins[id(new)] = WeightOrigin("mapped", succession.path)
         if succession.changed is None:
             _carry_other_state(succession.old, succession.new)
-    for variable in new_model.variables:
-        internals.initialize_fresh(variable)
+    if in_memory:
+        for variable in new_model.variables:
+            internals.initialize_fresh(variable)
     new_paths = internals.variable_paths(new_model)
     weight_map = {path: origins.get(key, WeightOrigin("new")) for key, path in new_paths.items()}
     return weight_map, old_of
@@ -147,7 +154,7 @@ def _by_name(old: list[Any], new: list[Any]) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> list[tuple[Any, np.ndarray]]:
+def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, np.ndarray]]:
     by_name = {variable.name: variable for variable in reversed(succession.new.variables)}
     missing = set(values) - set(by_name)
     if missing:
@@ -155,7 +162,11 @@ def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> list[
             f"the new `{succession.path}` ({type(succession.new).__name__}) has no variable named "
             f"{', '.join(sorted(missing))}"
         )
-    return [(by_name[name], value) for name, value in values.items()]
+    return {name: (by_name[name], value) for name, value in values.items()}
+
+
+def _one_computed(rule: WeightRule, read: ReadVariable, name: str) -> np.ndarray:
+    return rule(read)[name]
 
 
 def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
@@ -183,4 +194,6 @@ def _carry_other_state(old: Any, new: Any) -> None:
         if hasattr(old_part, "finalize_state"):
             store: dict[str, Any] = {}
             old_part.save_own_variables(store)
+            for variable in internals.own_variables(new_part):
+                internals.initialize_fresh(variable)
             new_part.load_own_variables(store)
