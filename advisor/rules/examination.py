@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
 from advisor.graph import ModelGraph
+from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
 
@@ -106,11 +107,7 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     """The finding with its fix taken back where it reaches into something that cannot be rewritten."""
     if finding.fix is None:
         return finding
-    reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit.path))]
+    reasons = [reason for edit in finding.fix.edits if (reason := graph.refusal(edit.path))]
     if not reasons:
         return finding
-    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {finding.fix.by_hand}")
-
-
-def _refusal(graph: ModelGraph, path: str) -> str | None:
-    return graph.refusal(path) or graph.root.refusal
+    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {by_hand(finding.fix.edits, graph)}")
