@@ -15,7 +15,7 @@ from advisor.graph.edits import (
     WeightRule,
     Wrap,
 )
-from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, read_graph
+from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, keep_whole, read_graph
 
 __all__ = [
     "Configure",
@@ -35,5 +35,6 @@ __all__ = [
     "Substitute",
     "WeightRule",
     "Wrap",
+    "keep_whole",
     "read_graph",
 ]

@@ -101,6 +101,8 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
         for left in _same_but_for_names(rewrite.skipped, lambda fix: f"{fix.finding.code} {fix.reason}"):
             table.add_row(left[0].finding.code, _places(left[0].finding, more=len(left) - 1), _prose(left[0].reason))
         console.print(table)
+    for note in rewrite.notes:
+        console.print(_prose(note))
     console.print(_account(rewrite))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
 from advisor.graph import Edit, ModelGraph
+from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
 from advisor.rules.layer_ignores import NOTHING_IGNORED, LayerIgnores
@@ -114,9 +115,8 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit))]
     if not reasons:
         return finding
-    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {finding.fix.by_hand}")
+    return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {by_hand(finding.fix.edits, graph)}")
 
 
 def _refusal(graph: ModelGraph, edit: Edit) -> str | None:
-    inside = graph.refusal(edit.path) if edit.rebuilds else None
-    return inside or graph.root.refusal
+    return graph.refusal(edit.path) if edit.rebuilds else graph.root.refusal

@@ -17,7 +17,7 @@ def facts_of(model: Any) -> Facts:
         RewriteError: If the model cannot be rewritten.
     """
     graph = read_graph(model)
-    if graph.root.refusal:
+    if graph.root.refusal and not graph.root.held:
         raise RewriteError(f"`{model.name}` cannot be rewritten: {graph.root.refusal}.")
     return gather_facts(graph)
 

@@ -108,7 +108,9 @@ class DropoutRateTooHigh(Rule):
                 layer,
                 message=f"`{layer.path}` drops too much of {what} ({shown})",
                 why=f"Above {highest:g} the noise grows faster than what it prevents of overfitting; the model underfits.",
-                fix=Fix(f"lower the rate of `{layer.path}` to {highest:g}", (Configure(layer.path, changes),), "retrain"),
+                fix=Fix(
+                    f"lower the rate of `{layer.path}` to {highest:g}", (Configure(layer.path, changes),), "retrain"
+                ),
             )
 
 

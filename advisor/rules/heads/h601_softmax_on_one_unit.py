@@ -110,7 +110,9 @@ class SoftmaxOnOneUnit(Rule):
 def _ends(facts: Facts) -> set[str]:
     """What makes the values of the outputs: the last linear layers and what comes after them."""
     after = {step.path for head in facts.model.heads for step in steps_after_linear(facts, head)}
-    return after | {head.linear for head in facts.model.heads if head.linear} | {head.path for head in facts.model.heads}
+    return (
+        after | {head.linear for head in facts.model.heads if head.linear} | {head.path for head in facts.model.heads}
+    )
 
 
 def _is_over_one_value(layer: LayerFacts) -> bool:

@@ -119,4 +119,6 @@ def _on_maps(facts: Facts, flatten: LayerFacts) -> bool:
         producers = facts.producers(layer.path)
         layer = producers[0] if producers else None
     sizes = flatten.input_shapes[0][1:]
-    return layer is not None and layer.kind in {Kind.CONV, Kind.DEPTHWISE} and sum((size or 2) > 1 for size in sizes) > 1
+    return (
+        layer is not None and layer.kind in {Kind.CONV, Kind.DEPTHWISE} and sum((size or 2) > 1 for size in sizes) > 1
+    )

@@ -379,8 +379,8 @@ def test_subclassed_models_are_refused_with_the_reason():
 
     net = Net()
     net(np.ones((1, 3)))
-    with pytest.raises(RewriteError, match=r"`net` cannot be rewritten: .*Python code"):
-        rebuild(read_graph(net))
+    with pytest.raises(RewriteError, match=r"`dense` cannot be rewritten: .*Python code"):
+        rebuild(read_graph(net), [Configure("dense", {"use_bias": False})])
 
 
 def test_an_edit_of_an_unknown_node_is_refused():
