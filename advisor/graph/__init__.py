@@ -14,6 +14,7 @@ from advisor.graph.edits import (
     Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
 from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, keep_whole, read_graph
 
@@ -37,4 +38,5 @@ __all__ = [
     "Wrap",
     "keep_whole",
     "read_graph",
+    "refusal_of",
 ]

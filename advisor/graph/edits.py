@@ -9,9 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from advisor.graph.model_graph import ModelGraph
 
 ReadVariable = Callable[[str, str], np.ndarray | None]
 """`read(path, variable_name)` gives the value of a variable of the model being rewritten, None where it has none."""
@@ -236,3 +239,13 @@ class ConfigureLoss(Edit):
     def describe(self) -> str:
         changes = ", ".join(f"{key}={value!r}" for key, value in self.changes.items())
         return f"compile with {changes} in the loss of `{self.path}`"
+
+
+def refusal_of(edit: Edit, graph: ModelGraph) -> str | None:
+    """Why an edit cannot be carried out, or None when it can.
+
+    Args:
+        edit: An edit of a node of the graph.
+        graph: Graph of the model.
+    """
+    return graph.refusal(edit.path) if edit.rebuilds else graph.root.refusal

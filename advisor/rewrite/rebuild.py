@@ -27,6 +27,7 @@ from advisor.graph import (
     Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
 from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
@@ -368,7 +369,7 @@ def _refuse_what_cannot_change(graph: ModelGraph, edits: Sequence[Edit]) -> None
     for edit in edits:
         if edit.path not in graph.nodes:
             raise RewriteError(f"there is no node `{edit.path}` in `{graph.model.name}`")
-        reason = graph.refusal(edit.path)
+        reason = refusal_of(edit, graph)
         if reason:
             raise RewriteError(f"`{edit.path}` cannot be rewritten: {reason}.")
 

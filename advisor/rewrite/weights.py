@@ -95,7 +95,8 @@ def carry_weights(
     for succession in successions:
         for new, old in _paired(succession):
             internals.initialize(new, old)
-            if succession.old is graph.nodes[succession.path].operation:
+            # A model that is copied as a whole has no path.
+            if not succession.path or succession.old is graph.nodes[succession.path].operation:
                 origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
             else:
                 # The weights of a substitute were computed before the rebuild.

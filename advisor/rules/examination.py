@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
-from advisor.graph import Edit, ModelGraph
+from advisor.graph import ModelGraph, refusal_of
 from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
@@ -88,7 +88,7 @@ def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING
                 findings.extend(_with_refusal(finding, facts.graph) for finding in list(rule.check(facts)))
         except Exception as error:
             failures.append(RuleFailure(rule.code, f"{type(error).__name__}: {error}", traceback.format_exc()))
-    kept, ignored = ignores.divide(_ordered(findings, facts))
+    kept, ignored = ignores.divide(_ordered(findings, facts), facts.graph)
     return Examination(facts, tuple(kept), tuple(not_run), tuple(failures), tuple(ignored))
 
 
@@ -112,11 +112,7 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     """The finding with its fix taken back where it reaches into something that cannot be rewritten."""
     if finding.fix is None:
         return finding
-    reasons = [reason for edit in finding.fix.edits if (reason := _refusal(graph, edit))]
+    reasons = [reason for edit in finding.fix.edits if (reason := refusal_of(edit, graph))]
     if not reasons:
         return finding
     return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {by_hand(finding.fix.edits, graph)}")
-
-
-def _refusal(graph: ModelGraph, edit: Edit) -> str | None:
-    return graph.refusal(edit.path) if edit.rebuilds else graph.root.refusal

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
+from advisor.graph import ModelGraph
+from advisor.graph.source_code import by_hand
 from advisor.rules.finding import Finding
 from advisor.rules.registry import as_codes, matching_codes
 
@@ -30,7 +32,7 @@ class LayerIgnores:
         """Whether the rule is silent at the layer."""
         return any(code in codes and fnmatchcase(path, pattern) for pattern, codes in self.codes)
 
-    def divide(self, findings: Iterable[Finding]) -> tuple[list[Finding], list[Finding]]:
+    def divide(self, findings: Iterable[Finding], graph: ModelGraph) -> tuple[list[Finding], list[Finding]]:
         """The findings to report, and those ignored.
 
         A finding is ignored when the rule is silent at all its layers. Where it is so at some of them only, the finding
@@ -38,6 +40,7 @@ class LayerIgnores:
 
         Args:
             findings: What the rules found.
+            graph: Graph of the model they are about.
 
         Returns:
             Both, in order.
@@ -49,7 +52,7 @@ class LayerIgnores:
             if silent and len(silent) == len(finding.layers):
                 ignored.append(finding)
             else:
-                kept.append(_refused(finding, silent) if silent and finding.fix else finding)
+                kept.append(_refused(finding, silent, graph) if silent and finding.fix else finding)
         return kept, ignored
 
 
@@ -83,8 +86,9 @@ def layer_ignores(patterns: Mapping[str, str | Sequence[str]] | None) -> LayerIg
     )
 
 
-def _refused(finding: Finding, silent: Sequence[str]) -> Finding:
+def _refused(finding: Finding, silent: Sequence[str], graph: ModelGraph) -> Finding:
     assert finding.fix is not None
     names = ", ".join(f"`{path}`" for path in silent)
-    reason = f"{finding.code} is ignored at {names}, which its fix would change. By hand: {finding.fix.by_hand}"
+    code = by_hand(finding.fix.edits, graph)
+    reason = f"{finding.code} is ignored at {names}, which its fix would change. By hand: {code}"
     return replace(finding, fix=None, refusal=reason)
