@@ -102,13 +102,13 @@ class BatchNormOnPadding(Rule):
         Case(
             "words of which a third is padding",
             lambda: _text(layers.BatchNormalization()),
-            {"data": lambda: np.tile(np.int32([3, 4, 5, 6, 0, 0]), (16, 1))},
+            {"data": lambda: np.array(16 * [[3, 4, 5, 6, 0, 0]])},
             lambda: _text(layers.LayerNormalization()),
         ),
         Case(
             "words without padding",
             lambda: _text(layers.BatchNormalization()),
-            {"data": lambda: np.tile(np.int32([3, 4, 5, 6, 7, 8]), (16, 1))},
+            {"data": lambda: np.array(16 * [[3, 4, 5, 6, 7, 8]])},
         ),
         Case("4 features", lambda: _text(layers.BatchNormalization(), units=4)),
     )

@@ -304,6 +304,16 @@ class TestLaggingMovingAverages:
         images = _images(4, 8, 8, 3)
         np.testing.assert_array_equal(_outputs(fixed, images), _outputs(model, images))
 
+    @pytest.mark.parametrize(
+        ("steps", "momentum", "kinds"), [(432, 0.5, ["batch_statistics"]), (433, 0.5, []), (3000, 0.9, [])]
+    )
+    def test_statistics_are_recomputed_where_no_momentum_follows(self, steps, momentum, kinds):
+        model = keras.Sequential([keras.Input((8, 8, 3)), layers.BatchNormalization(name="norm"), layers.Conv2D(2, 3)])
+        advice = advise(model, select="N112", steps_per_epoch=steps, epochs=1)
+        (finding,) = advice.findings
+        assert [change.kind for change in finding.plan] == kinds
+        assert advice.apply().get_layer("norm").momentum == momentum
+
     def test_the_length_of_the_run_must_be_known(self):
         model = keras.Sequential([keras.Input((8, 8, 3)), layers.BatchNormalization()])
         advice = advise(model, select="N112", batch_size=8)
