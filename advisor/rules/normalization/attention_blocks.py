@@ -15,6 +15,7 @@ _SUMS = frozenset({"Add", "StochasticDepth"})
 # What may stand between an attention and the addition that ends its part, or between that and its normalization.
 _ON_THE_WAY = frozenset({Kind.DROPOUT, Kind.RESHAPE, Kind.ACTIVATION, Kind.NORM, Kind.OTHER, *LINEAR_KINDS})
 _BEHIND = frozenset({Kind.DROPOUT, Kind.RESHAPE, Kind.NORM})
+_KEEPS_SCALE = frozenset({Kind.DROPOUT, Kind.RESHAPE, Kind.ACTIVATION})
 _NOT_FEED_FORWARD = frozenset({Kind.ATTENTION, Kind.RECURRENT})
 
 
@@ -24,7 +25,7 @@ class ResidualPart:
 
     Attributes:
         shortcut: The leaf that gives `x`.
-        is_normalized_before: Whether `x` comes straight from a normalization.
+        is_normalized_before: Whether `x` comes from a normalization, or from the activation or dropout behind one.
         entries: The leaves of `f` that read `x`.
         branch: All leaves of `f`, in topological order.
         addition: The leaf that adds the two.
@@ -200,7 +201,7 @@ class _Walker:
         )
 
     def _comes_from_norm(self, layer: LayerFacts | None) -> bool:
-        while layer is not None and layer.kind in _BEHIND - {Kind.NORM}:
+        while layer is not None and layer.kind in _KEEPS_SCALE:
             layer = self._facts.sole_producer(layer.path)
         return layer is not None and layer.kind is Kind.NORM
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import keras
 from keras import layers
 
-from advisor.facts import Facts
+from advisor.facts import LINEAR_KINDS, Facts, Kind
 from advisor.graph import Edit, InsertAfter, InsertBefore
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
-from advisor.rules.normalization.attention_blocks import AttentionBlock, ResidualPart, attention_blocks
+from advisor.rules.normalization.attention_blocks import (
+    AttentionBlock,
+    ResidualPart,
+    attention_blocks,
+    is_unknown,
+)
 from advisor.rules.normalization.choice import layer_norm
 from advisor.rules.registry import rule
+
+_WEIGHTED = LINEAR_KINDS | {Kind.ATTENTION, Kind.RECURRENT}
 
 
 def _norm(x: keras.KerasTensor, normalized: bool) -> keras.KerasTensor:
@@ -103,10 +110,12 @@ class AttentionWithoutNorm(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         blocks = attention_blocks(facts)
-        continued = {part.shortcut.path for block in blocks for part in block.parts}
-        bare = [block for block in blocks if block.attention.trainable and _is_bare(block, continued)]
-        if bare:
-            yield self._bare(facts, bare, continued)
+        bare = _bare_parts(blocks)
+        found = [
+            block for block in blocks if block.parts and bare.issuperset(block.parts) and block.attention.trainable
+        ]
+        if found:
+            yield self._bare(facts, found, _continued(blocks))
 
     def _bare(self, facts: Facts, blocks: list[AttentionBlock], continued: set[str]) -> Finding:
         parts = [part for block in blocks for part in block.parts]
@@ -127,15 +136,20 @@ class AttentionWithoutNorm(Rule):
         )
 
 
-def _is_bare(block: AttentionBlock, continued: set[str]) -> bool:
-    return bool(block.part) and all(
-        not part.is_normalized_before
-        and not part.is_normalized_inside
-        # What stands behind the last addition normalizes nothing but what reads the result.
-        and not (part.is_normalized_behind and part.end.path in continued)
-        and layer_norm(part.shortcut, "") is not None
-        for part in block.parts
-    )
+def _bare_parts(blocks: Sequence[AttentionBlock]) -> set[ResidualPart]:
+    """The parts without normalization, and those behind them that have none but the one at the end of the network."""
+    parts = [part for block in blocks for part in block.parts if layer_norm(part.shortcut, "") is not None]
+    unnormalized = [part for part in parts if not (part.is_normalized_before or part.is_normalized_inside)]
+    bare = {part for part in unnormalized if not part.is_normalized_behind}
+    ends = {part.end.path for part in bare}
+    continued = _continued(blocks)
+    last = {part for part in unnormalized if part.shortcut.path in ends and part.end.path not in continued}
+    return bare | last
+
+
+def _continued(blocks: Sequence[AttentionBlock]) -> set[str]:
+    """The leaves at which a part begins."""
+    return {part.shortcut.path for block in blocks for part in block.parts}
 
 
 def _before(facts: Facts, part: ResidualPart) -> tuple[Edit, ...]:
@@ -156,6 +170,16 @@ def _mixes(facts: Facts, part: ResidualPart) -> bool:
 def _behind_the_last(facts: Facts, part: ResidualPart, continued: set[str]) -> tuple[Edit, ...]:
     choice = layer_norm(part.addition, "")
     ends = not {part.addition.path, part.end.path} & continued
-    if choice is None or not ends or part.is_normalized_behind or facts.graph.is_output(part.addition.path):
+    if choice is None or not ends or facts.graph.is_output(part.addition.path) or _normalized_later(facts, part):
         return ()
     return (InsertAfter(part.addition.path, (choice.spec,)),)
+
+
+def _normalized_later(facts: Facts, part: ResidualPart) -> bool:
+    """Whether the sum meets a normalization before the next weights, with the first token taken from it, say."""
+    reader = facts.sole_consumer(part.addition.path)
+    while reader is not None and reader.kind not in _WEIGHTED:
+        if reader.kind is Kind.NORM or is_unknown(reader):
+            return True
+        reader = facts.sole_consumer(reader.path)
+    return False
