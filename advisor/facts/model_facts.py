@@ -31,11 +31,13 @@ class Loss:
         name: Class name, such as `CategoricalCrossentropy`; the function's name for a plain function.
         from_logits: Whether it expects logits; None where it has no such argument.
         configurable: Whether it is a `keras.losses.Loss` that can be made again with other arguments.
+        label_smoothing: Share of every label that it spreads over all classes.
     """
 
     name: str
     from_logits: bool | None
     configurable: bool
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def _describe_loss(loss: Any) -> Loss | None:
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         config = loss.get_config()
-        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True)
+        smoothing = float(config.get("label_smoothing") or 0.0)
+        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True, label_smoothing=smoothing)
     name = getattr(loss, "__name__", type(loss).__name__)
     # The functions behind the strings take the same default as the classes.
     known = _LOSS_FUNCTIONS.get(name)

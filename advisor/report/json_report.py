@@ -119,7 +119,9 @@ def plain(value: Any) -> Any:
             return [plain(item) for item in value]
         case set() | frozenset():
             return sorted(plain(item) for item in value)
-    return str(value)
+    # A layer still to be made is told by the code that makes it.
+    code = getattr(value, "code", None)
+    return code() if callable(code) else str(value)
 
 
 def _model(facts: Facts) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def mixed(dataset: Any, spec: LayerSpec | None, input_rank: int | None = None) -
                 "samples are to be mixed, and there is no weight that fits a mixture of samples of different weights. "
                 "Leave the weights out, or ask for advice with ignore='A402'. Received: data with sample_weight"
             )
-        both = layer({"images": _as_floats(_with_channels(x, input_rank)), "labels": y}, training=True)
+        both = {"images": _as_floats(_with_channels(x, input_rank)), "labels": _as_columns(y)}
+        both = layer(both, training=True)
         return both["images"], both["labels"]
 
     return _mapped(dataset, mix)
@@ -99,6 +100,22 @@ def prefetched(dataset: Any) -> Any:
     import tensorflow as tf
 
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def split_off(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The first and the last samples, as `validation_split` of `Model.fit` parts them."""
+    kept = int(len(keras.tree.flatten(arrays)[0]) * (1.0 - share))
+    first = keras.tree.map_structure(lambda array: array[:kept], arrays)
+    return first, keras.tree.map_structure(lambda array: array[kept:], arrays)
+
+
+def unsuitable(data: Any) -> ValueError:
+    """The error for data that the plan cannot change."""
+    return ValueError(
+        "augmentation, mixing or smoothed class numbers are planned, and they are applied to a `tf.data.Dataset` or "
+        "arrays `(x, y)`. Give such data, or ask for advice without them, as with ignore='A,R307'. "
+        f"Received: {type(data).__name__}"
+    )
 
 
 def _mapped(dataset: Any, change: Any) -> Any:
@@ -117,3 +134,11 @@ def _as_floats(x: Any) -> Any:
     import tensorflow as tf
 
     return tf.cast(x, tf.float32) if x.dtype.is_integer else x
+
+
+def _as_columns(y: Any) -> Any:
+    """Labels as float32 with an axis for the classes; binary ones often lack it."""
+    import tensorflow as tf
+
+    y = tf.cast(y, tf.float32)
+    return y[..., None] if y.shape.rank == 1 else y

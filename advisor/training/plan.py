@@ -13,7 +13,17 @@ from advisor.graph import LayerSpec
 from advisor.graph.keras_internals import compile_arguments
 from advisor.rules import PlanChange
 from advisor.training.callbacks import batch_statistics_callbacks, joined, make_callbacks
-from advisor.training.data import augmented, batches_of, is_arrays, is_dataset, mixed, prefetched, with_one_hot_labels
+from advisor.training.data import (
+    augmented,
+    batches_of,
+    is_arrays,
+    is_dataset,
+    mixed,
+    prefetched,
+    split_off,
+    unsuitable,
+    with_one_hot_labels,
+)
 from advisor.training.description import as_data, describe
 from advisor.training.objective import Objective
 from advisor.training.optimizer import (
@@ -139,7 +149,7 @@ class TrainingPlan:
         elif isinstance(data, tuple) and is_arrays(data):
             dataset = batches_of(data, self.batch_size)
         elif self._changes_data:
-            raise _unsuitable(data)
+            raise unsuitable(data)
         else:
             return data
         dataset = with_one_hot_labels(augmented(dataset, self.augmentation, self.input_rank), self.classes)
@@ -170,7 +180,7 @@ class TrainingPlan:
         if isinstance(data, (tuple, list)) and is_arrays(data):
             x, y, *weights = data
             return (x, one_hot(y, self.classes).numpy(), *weights)
-        raise _unsuitable(data)
+        raise unsuitable(data)
 
     def fit(self, model: Any, x: Any = None, y: Any = None, *, callbacks: Any = None, **arguments: Any) -> Any:
         """Train a model as planned.
@@ -298,25 +308,10 @@ class TrainingPlan:
         arrays = (x, y) if weights is None else (x, y, weights)
         split = arguments.pop("validation_split", None)
         if split:
-            arrays, held = _split(arrays, split)
+            arrays, held = split_off(arrays, split)
             arguments["validation_data"] = self.prepare_validation(held)
         plan = replace(self, batch_size=arguments.pop("batch_size", None) or self.batch_size)
         return {"shuffle": False, **arguments, "x": plan.prepare(arrays)}
-
-
-def _split(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """The first and the last samples, as `validation_split` of `Model.fit` parts them."""
-    kept = int(len(keras.tree.flatten(arrays)[0]) * (1.0 - share))
-    first = keras.tree.map_structure(lambda array: array[:kept], arrays)
-    return first, keras.tree.map_structure(lambda array: array[kept:], arrays)
-
-
-def _unsuitable(data: Any) -> ValueError:
-    return ValueError(
-        "augmentation, mixing or smoothed class numbers are planned, and they are applied to a `tf.data.Dataset` or "
-        "arrays `(x, y)`. Give such data, or ask for advice without them, as with ignore='A,R307'. "
-        f"Received: {type(data).__name__}"
-    )
 
 
 def _check_compile_of(model: Any, arguments: Mapping[str, Any]) -> None:

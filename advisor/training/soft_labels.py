@@ -1,7 +1,7 @@
 """Labels as distributions: what smoothing and mixing need, and what it makes of loss and metrics.
 
-`SparseCategoricalCrossentropy` takes class numbers and has no label smoothing. While a model is trained with smoothed or
-mixed labels they are one-hot, and loss and metrics are the categorical ones that say the same of them.
+`SparseCategoricalCrossentropy` takes class numbers and has no label smoothing. While a model is trained with smoothed
+or mixed labels they are one-hot, and loss and metrics are the categorical ones that say the same of them.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from advisor.facts import ArrayFacts, Facts, Measurement
+from advisor.facts import ArrayFacts, DataFacts, Facts, Measurement
 from advisor.graph import InsertAfter
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
@@ -191,32 +191,36 @@ class UnpreparedInputs(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         if facts.data is None:
             return
-        for position, seen in enumerate(facts.data.inputs):
-            yield from self._no_numbers(facts, _name(facts, position), seen, _paths(facts, position))
+        yield from self._no_numbers(facts, facts.data, "")
+        if facts.validation is not None:
+            yield from self._no_numbers(facts, facts.validation, " of the validation data")
         if facts.data.target is not None:
-            yield from self._no_numbers(facts, "the labels", facts.data.target, ())
             yield from self._large_labels(facts, facts.data.target)
         for position in range(len(facts.graph.inputs)):
             yield from self._scale(facts, position)
             yield from self._other_scale(facts, position)
 
-    def _no_numbers(self, facts: Facts, what: str, seen: ArrayFacts, paths: tuple[str, ...]) -> Iterator[Finding]:
-        assert facts.data is not None
-        count = seen.missing + seen.infinite
-        if not count:
-            return
-        kinds = [
-            f"{number:,} {kind}" for number, kind in ((seen.missing, "NaN"), (seen.infinite, "infinite")) if number
+    def _no_numbers(self, facts: Facts, data: DataFacts, of_which: str) -> Iterator[Finding]:
+        arrays = [
+            (f"{_name(facts, position)}{of_which} holds", _paths(facts, position), seen)
+            for position, seen in enumerate(data.inputs)
         ]
-        yield self.finding(
-            *paths,
-            message=f"{what} hold{'' if what == 'the labels' else 's'} {' and '.join(kinds)} values among "
-            f"{seen.values:,} ({facts.data.counted:,} samples counted)",
-            why="One of them makes the loss NaN, and after one step every weight. Drop the samples, or fill in what is "
-            "missing (the mean, and a further input that says where).",
-            severity=Severity.ERROR,
-            measurements=(_measured("NaN and infinite values", count, facts.data.counted, 0.0),),
-        )
+        if data.target is not None:
+            arrays.append((f"the labels{of_which} hold", (), data.target))
+        for what, paths, seen in arrays:
+            count = seen.missing + seen.infinite
+            if not count:
+                continue
+            numbers = ((seen.missing, "NaN"), (seen.infinite, "infinite"))
+            kinds = [f"{number:,} {kind}" for number, kind in numbers if number]
+            yield self.finding(
+                *paths,
+                message=f"{what} {' and '.join(kinds)} values among {seen.values:,} ({data.counted:,} samples counted)",
+                why="One of them makes the loss NaN, and after one step every weight. Drop the samples, or fill in what "
+                "is missing (the mean, and a further input that says where).",
+                severity=Severity.ERROR,
+                measurements=(_measured("NaN and infinite values", count, data.counted, 0.0),),
+            )
 
     def _scale(self, facts: Facts, position: int) -> Iterator[Finding]:
         assert facts.data is not None

@@ -90,7 +90,7 @@ def scaling_layer(facts: Facts, position: int) -> LayerSpec | None:
     """
     assert facts.data is not None
     seen, node = facts.data.inputs[position], facts.graph.inputs[position]
-    if getattr(node.operation, "sparse", False) or seen.padding is not None or _is_masked(facts, node.path):
+    if getattr(node.operation, "sparse", False) or seen.padding is not None or is_masked(facts, node.path):
         return None
     if _are_pixels(seen):
         return LayerSpec(keras.layers.Rescaling, {"scale": 1 / BRIGHTEST_PIXEL, "offset": 0.0})
@@ -115,6 +115,11 @@ def has_features(facts: Facts, position: int) -> bool:
     seen = facts.data.inputs[position]
     one_scale = position == 0 and facts.data.modality in {"image", "spectrogram", "waveform"}
     return len(seen.shape) in (1, 2) and bool(seen.feature_means) and not one_scale
+
+
+def is_masked(facts: Facts, path: str) -> bool:
+    """Whether a `Masking` layer reads an input, for which padding must stay as it is."""
+    return any(issubclass(layer.cls, keras.layers.Masking) for layer in facts.consumers(path))
 
 
 def is_normalized_next(facts: Facts, position: int) -> bool:
@@ -148,7 +153,3 @@ def _readers(facts: Facts, path: str) -> Iterator[LayerFacts]:
 def _is_read_as_it_is(facts: Facts, path: str) -> bool:
     readers = list(_readers(facts, path))
     return bool(readers) and all(layer.kind in _READERS for layer in readers)
-
-
-def _is_masked(facts: Facts, path: str) -> bool:
-    return any(issubclass(layer.cls, keras.layers.Masking) for layer in facts.consumers(path))
