@@ -1,16 +1,17 @@
 """Transfer in two phases against training from scratch, on few samples of CIFAR-10.
 
-    python -m benchmarks.transfer --data-dir DIR --weights FILE [--per-class 5 20 100] [--seeds 3]
+    python -m benchmarks.transfer --data-dir DIR --weights FILE [--per-class 20 100] [--seeds 3]
 
 `FILE` holds ImageNet weights of MobileNetV2 that take images scaled as torchvision does, by mean and deviation of
 ImageNet. A network from scratch sees the images at 32×32, the pretrained one enlarged to 96×96 inside the model. All
-stop early on the same 10 validation images per class and are tested on the same 2,000 test images. `live batch norm` is
+stop early on the same 10 validation images per class and are tested on the same 1,000 test images. `live batch norm` is
 the two-phase plan with the batch normalization of the frozen part left trainable, as A405 finds it.
 """
 
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,7 +23,7 @@ from advisor.rewrite import pretrained_backbone
 from advisor.training import TransferPlan
 from benchmarks.timing import RESULTS, machine, write_json
 
-CLASSES, VALIDATION_PER_CLASS, TESTED = 10, 10, 2000
+CLASSES, VALIDATION_PER_CLASS, TESTED = 10, 10, 1000
 BATCH, EPOCHS_FROM_SCRATCH, PATIENCE = 16, 60, 10
 
 Split = tuple[np.ndarray, np.ndarray]
@@ -93,9 +94,9 @@ def transferred(plan: TransferPlan) -> Callable[[Split, Split, str], keras.Model
 
 ARMS = {
     "from scratch": from_scratch,
-    "head only": transferred(TransferPlan(top_epochs=0)),
-    "two phases": transferred(TransferPlan()),
-    "two phases, live batch norm": transferred(LiveBatchNorm()),
+    "head only": transferred(TransferPlan(head_epochs=10, top_epochs=0)),
+    "two phases": transferred(TransferPlan(head_epochs=10, top_epochs=8)),
+    "two phases, live batch norm": transferred(LiveBatchNorm(head_epochs=10, top_epochs=8)),
 }
 
 
@@ -122,9 +123,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--weights", required=True)
-    parser.add_argument("--per-class", type=int, nargs="+", default=[5, 20, 100])
+    parser.add_argument("--per-class", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    parser.add_argument("--output", type=Path, default=RESULTS / "transfer.json")
     options = parser.parse_args()
     (images, labels), test = load(options.data_dir)
     rows = []
@@ -143,7 +145,7 @@ def main() -> None:
             print(
                 f"{per_class:>5} per class  {arm:<28} {np.mean(accuracies):.3f}  {accuracies}  {seconds} s", flush=True
             )
-    write_json(RESULTS / "transfer.json", {"machine": machine(), "rows": rows})
+    write_json(options.output, {"machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":
