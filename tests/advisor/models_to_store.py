@@ -78,7 +78,9 @@ def residual():
 
 
 def nested():
-    part = keras.Sequential([keras.Input((6,)), layers.Dense(6, name="dense"), layers.BatchNormalization()], name="part")
+    part = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(6, name="dense"), layers.BatchNormalization()], name="part"
+    )
     whole = keras.Input((6,))
     twice = part(part(whole))
     inner = keras.Model(whole, layers.Dense(4)(twice), name="inner")

@@ -43,8 +43,14 @@ def test_the_more_is_known_the_more_rules_run():
     run = {rule.code for rule in advise(conv_net(), batch_size=8, steps_per_epoch=8, epochs=2).not_run}
     compiled = conv_net(optimizer="adam", loss="sparse_categorical_crossentropy")
     data = {rule.code for rule in advise(compiled, batch_size=8, data=images(), epochs=2).not_run}
-    assert data < run < nothing
-    assert not data
+    validated = {
+        rule.code
+        for rule in advise(
+            compiled, batch_size=8, data=images(), validation_data=images(8), epochs=2, history={"loss": [1.0, 0.5]}
+        ).not_run
+    }
+    assert validated < data < run < nothing
+    assert not validated
 
 
 def test_what_did_not_run_says_what_it_lacks():
@@ -170,7 +176,8 @@ BAD = [
     ({"task": "chess"}, ValueError, "`task` must be None or one of"),
     ({"target": "toaster"}, ValueError, "`target` must be None or 'mobile'"),
     ({"verbose": "loud"}, ValueError, "`verbose` must be"),
-    ({"history": "yesterday"}, ValueError, "`history` must be"),
+    ({"history": "yesterday"}, FileNotFoundError, "`history` given as a path must be"),
+    ({"history": 3}, ValueError, "`history` must be"),
     ({"data": np.ones((4, 9, 9, 1))}, ValueError, "shape"),
     ({"data": (np.ones((4, 8, 8, 1)), np.array([0, 1, 2, 7]))}, ValueError, "7"),
     ({"data": np.ones((0, 8, 8, 1))}, ValueError, "at least one sample"),
