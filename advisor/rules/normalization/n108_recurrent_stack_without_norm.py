@@ -16,9 +16,6 @@ from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.choice import layer_norm
 from advisor.rules.registry import rule
 
-# Gates bound what a layer hands on, so that two train well as they are: there it is an offer.
-DEEP = 3
-
 _PLAIN = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 _PASSED = frozenset({Kind.DROPOUT, Kind.ACTIVATION, Kind.MERGE, Kind.RESHAPE})
 
@@ -67,14 +64,14 @@ class RecurrentStackWithoutNorm(Rule):
 
     What it does:
         Finds `LSTM`, `GRU` and `SimpleRNN` layers, bidirectional or not, that read the sequence of another one with
-        nothing but dropout, activations, additions and reshapes between. Of two layers it says so as an offer, of three
-        or more as a warning. Layers with normalization inside their steps, cells of your own, convolutional recurrent
-        layers, and decoders that only take over states are left alone.
+        nothing but dropout, activations, additions and reshapes between. Layers with normalization inside their steps,
+        cells of your own, convolutional recurrent layers, and decoders that only take over states are left alone.
 
     Why it matters:
         What a recurrent layer hands on changes its scale with the steps and while it learns, and every layer behind it
         has to follow. Layer normalization treats each step on its own, whatever the batch and the length; with it,
-        recurrent networks train faster and more stably, most of all on long sequences.
+        recurrent networks train faster and more stably, most of all on long sequences. Two LSTM layers on the rows of
+        scikit-learn's digits, 5 epochs: 88 % of the test images right with it, 78 % without (docs/adr/0011).
 
     Example:
         ```python
@@ -153,7 +150,6 @@ class RecurrentStackWithoutNorm(Rule):
             message=f"{depth} recurrent layers are stacked without normalization: before {names} there is none",
             why="Each has to follow the changing scale of the sequence it reads. Layers with normalization inside the "
             "step, `keras_normpack.LayerNormLSTM` and `LayerNormGRU`, do more, but not by a GPU's fused kernels.",
-            severity=Severity.WARNING if depth >= DEEP else Severity.INFO,
             fix=Fix(f"normalize the sequences before {names}", tuple(edits), "retrain")
             if len(edits) == len(places)
             else None,
