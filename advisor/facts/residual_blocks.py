@@ -115,9 +115,7 @@ def _branch(facts: Facts, position: Mapping[str, int], start: str, end: str) -> 
     return tuple(members) if end in depends else ()
 
 
-def _walk(
-    first: str, step: Callable[[str], tuple[str, ...]], belongs: Callable[[str], bool]
-) -> set[str] | None:
+def _walk(first: str, step: Callable[[str], tuple[str, ...]], belongs: Callable[[str], bool]) -> set[str] | None:
     """All that is reached from a leaf within what belongs, itself included; None where that is too much."""
     seen = {first} if belongs(first) else set()
     frontier = deque(seen)

@@ -67,7 +67,9 @@ def residual(size):
     return keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(maps)))
 
 
-@pytest.mark.parametrize(("size", "cls"), [(14, DropBlock2D), (13, layers.SpatialDropout2D), (None, layers.SpatialDropout2D)])
+@pytest.mark.parametrize(
+    ("size", "cls"), [(14, DropBlock2D), (13, layers.SpatialDropout2D), (None, layers.SpatialDropout2D)]
+)
 def test_blocks_are_dropped_on_maps_of_twice_their_size_and_the_rate_is_not_raised(size, cls):
     drop = mended(residual(size), "D205").get_layer("drop")
     assert type(drop) is cls
