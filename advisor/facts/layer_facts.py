@@ -111,7 +111,7 @@ class LayerFacts:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether it is a linear layer that works on each position alone: dense, or a convolution with kernel 1."""
+        """Whether it is a linear layer that works on each position alone: dense, or a convolution of width 1."""
         kernel = getattr(self._layer, "kernel_size", None)
         sizes = kernel if isinstance(kernel, (tuple, list)) else (kernel,)
         return self.kind is Kind.DENSE or (self.kind in LINEAR_KINDS and all(size == 1 for size in sizes))

@@ -107,7 +107,7 @@ class DropoutRateTooHigh(Rule):
             yield self.finding(
                 layer,
                 message=f"`{layer.path}` drops too much of {what} ({shown})",
-                why=f"Above {highest:g} the noise grows faster than what it prevents of overfitting; the model underfits.",
+                why=f"Above {highest:g} the noise grows faster than it prevents overfitting; the model underfits.",
                 fix=Fix(
                     f"lower the rate of `{layer.path}` to {highest:g}", (Configure(layer.path, changes),), "retrain"
                 ),

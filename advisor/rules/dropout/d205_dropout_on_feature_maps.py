@@ -98,8 +98,8 @@ class DropoutOnFeatureMaps(Rule):
 
     Fix:
         Replaces it by the spatial dropout of the same rate; in a residual network, on maps of at least 14 × 14, by
-        `keras_normpack.DropBlock2D` with blocks of 7 × 7 and a rate of at most 0.1. Where a batch normalization follows,
-        D201 moves the dropout away instead. Safety: retrain.
+        `keras_normpack.DropBlock2D` with blocks of 7 × 7 and a rate of at most 0.1. Where a batch normalization
+        follows, D201 moves the dropout away instead. Safety: retrain.
     """
 
     code = "D205"

@@ -54,7 +54,8 @@ class SoftmaxOnOneUnit(Rule):
     Fix:
         At an output, sigmoid takes its place. The loss that goes with it is `binary_crossentropy`; H602 says so where
         another one is compiled. In the middle of a model the softmax was meant for another axis (that of the steps,
-        for attention weights), which only you know, so there is no fix. Safety: retrain.
+        for attention weights), which only you know, so there is no fix; nor is there one for an operation of
+        `keras.ops`. Safety: retrain.
     """
 
     code = "H601"
@@ -103,7 +104,9 @@ class SoftmaxOnOneUnit(Rule):
                 layer,
                 message=f"`{layer.path}` is a softmax over one value: its output is 1 for every input",
                 why=f"The gradient through it is 0, so that nothing before it learns. {remedy}",
-                fix=Fix(f"make `{layer.path}` a sigmoid", (_sigmoid(layer),), "retrain") if is_head else None,
+                fix=Fix(f"make `{layer.path}` a sigmoid", (_sigmoid(layer),), "retrain")
+                if is_head and facts.graph.nodes[layer.path].is_layer
+                else None,
             )
 
 

@@ -74,8 +74,9 @@ class LinearLayersInARow(Rule):
         normalization, dropout, flattening and padding. It stays silent where the pair is more than one layer could be,
         or less: where the first is narrower than both what it reads and what follows (a bottleneck, as in autoencoders
         and low-rank factors) or projects what a depthwise convolution gave (MobileNetV2, MobileNetV3), and for
-        depthwise, grouped, transposed and one-sided convolutions, with which others are composed on purpose. Layer, group and instance normalization divide by the deviation of each
-        sample, which is no linear step, so a pair with one of these between is left alone.
+        depthwise, grouped, transposed and one-sided convolutions, with which others are composed on purpose. Layer,
+        group and instance normalization divide by the deviation of each sample, which is no linear step, so a pair with
+        one of these between is left alone.
 
     Why it matters:
         A linear function of a linear function is linear: two such layers compute what one could, with more weights.
@@ -83,7 +84,7 @@ class LinearLayersInARow(Rule):
 
     Example:
         ```python
-        layers.Conv2D(32, 3), layers.Conv2D(64, 3, activation="relu"), layers.Flatten(), layers.Dense(64), layers.Dense(10)
+        layers.Conv2D(32, 3), layers.Conv2D(64, 3, activation="relu")
         ```
 
     Fix:

@@ -67,8 +67,8 @@ class ActivationsInARow(Rule):
 
     Fix:
         Where the second leaves the values of the first as they are (ReLU, leaky ReLU or ELU on values from 0), it is
-        removed. Safety: exact. Else the first is dropped, as the second has the range that the loss or the next layer was
-        made for. Safety: retrain. An activation inside a layer that is called several times is left as it is.
+        removed. Safety: exact. Else the first is dropped, as the second has the range that the loss or the next layer
+        was made for. Safety: retrain. An activation inside a layer that is called several times is left as it is.
     """
 
     code = "H604"

@@ -55,8 +55,8 @@ class FlattenedMaps(Rule):
         A dense layer on flattened maps learns a weight of its own for every position, so that what is learned at one
         position is not known at the next, and it overfits first: the dense layers of VGG16 hold 124 of its 138 million
         weights. Global average pooling takes the mean of each map instead and has no weights; the input may then have
-        any size. The cited paper finds 10.41 % test error on CIFAR-10 with it, against 11.59 % with a dense layer (10.88 %
-        with dropout).
+        any size. The cited paper finds 10.41 % test error on CIFAR-10 with it, against 11.59 % with a dense layer
+        (10.88 % with dropout).
 
     Example:
         ```python
@@ -65,8 +65,8 @@ class FlattenedMaps(Rule):
 
     Fix:
         None by itself: the network must be trained anew, and maps of few channels need another convolution first. Put
-        `GlobalAveragePooling2D()` in the place of `Flatten()`. Where the position matters (counting, boards, text lines),
-        keep the flattening.
+        `GlobalAveragePooling2D()` in the place of `Flatten()`. Where the position matters (counting, boards, text
+        lines), keep the flattening.
     """
 
     code = "H605"
@@ -94,7 +94,8 @@ class FlattenedMaps(Rule):
             yield self.finding(
                 flatten,
                 *dense,
-                message=f"the dense layers behind `{flatten.path}` hold {share:.0%} of the {facts.model.params:,} weights",
+                message=f"the dense layers behind `{flatten.path}` hold {share:.0%} of the "
+                f"{facts.model.params:,} weights",
                 why="They learn every position by itself and overfit first. Put "
                 f"`layers.GlobalAveragePooling{rank}D()` in the place of `{flatten.path}`, unless it matters where in "
                 "the maps something is.",

@@ -56,9 +56,9 @@ class DecayedBias(Rule):
 
     Why it matters:
         Decay keeps a function from bending more than the data asks for, and a bias bends nothing: pulled to 0, it only
-        puts the outputs off. Gamma pulled to 0 shrinks whole channels. The cited paper takes decay off all of them among
-        the refinements for large batches ("no bias decay", section 3.1). An L1 penalty on gamma, by which channels are
-        pruned, is left alone.
+        puts the outputs off. Gamma pulled to 0 shrinks whole channels. The cited paper takes decay off all of them
+        among the refinements for large batches ("no bias decay", section 3.1). An L1 penalty on gamma, by which
+        channels are pruned, is left alone.
 
     Example:
         ```python
@@ -106,7 +106,7 @@ class DecayedBias(Rule):
                 yield self.finding(
                     layer,
                     message=f"`{layer.path}` has an L2 penalty as its {names}",
-                    why="Pulling biases, scales and offsets to 0 prevents no overfitting; it only puts the outputs off.",
+                    why="Pulling biases, scales and offsets to 0 prevents no overfitting; it only shifts the outputs.",
                     fix=Fix(
                         f"take the {names} off `{layer.path}`",
                         (Configure(layer.path, dict.fromkeys(penalized)),),

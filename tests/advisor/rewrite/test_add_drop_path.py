@@ -63,7 +63,7 @@ def test_a_branch_that_is_read_elsewhere_is_dropped_in_the_sum_only():
 
 def test_blocks_that_drop_already_are_left_alone():
     model = residual(2, drop=layers.Dropout(0.1, noise_shape=(None, 1)))
-    with pytest.raises(ValueError, match="residual block without stochastic depth.*2 residual blocks"):
+    with pytest.raises(ValueError, match=r"residual block without stochastic depth.*2 residual blocks"):
         add_drop_path(model)
 
 

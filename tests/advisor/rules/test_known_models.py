@@ -16,7 +16,7 @@ from advisor.graph import read_graph
 from advisor.graph.keras_internals import deferred_variables
 from advisor.rules import select_rules
 
-RULES = "D202 D205 D206 D207 D208 H601 H603 H604 H605 R302 R303 R305 R306".split()
+RULES = ["D202", "D205", "D206", "D207", "D208", "H601", "H603", "H604", "H605", "R302", "R303", "R305", "R306"]
 
 APPLICATIONS = {
     "VGG16": {"D206", "H605", "R305"},
