@@ -18,7 +18,7 @@ from advisor.rules.finding import Finding, PlanChange, Severity
 from advisor.rules.inputs.scaling import is_masked
 from advisor.rules.registry import rule
 
-BAND = 4
+BAND = 8
 """The widest band of a spectrogram that is masked: this part of the axis."""
 
 SHIFT = 0.1
@@ -86,7 +86,7 @@ class UnaugmentedAudio(Rule):
         ```
 
     Fix:
-        No change to the model. The training plan masks one band of up to a quarter of each axis of spectrograms
+        No change to the model. The training plan masks one band of up to an eighth of each axis of spectrograms
         (`keras_normpack.SpecAugment`), or shifts waveforms by up to a tenth of their length and adds noise of 1/20 of
         their deviation. Validation data is left as it is.
     """
@@ -122,8 +122,8 @@ class UnaugmentedAudio(Rule):
         if not specs:
             return
         yield self.finding(
-            message=f"{data.samples_per_class:,.0f} training {data.modality}s of each class, and no augmentation in the "
-            "model",
+            message=f"{data.samples_per_class:,.0f} training {data.modality}s of each class, and no augmentation in "
+            "the model",
             why="The network hears the same recordings in every epoch and learns them by heart. (If your data set "
             "changes them already, leave this out.)",
             plan=(
