@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,17 +29,25 @@ def array_facts(arrays: Sequence[np.ndarray], count: NonFinite) -> ArrayFacts:
     >>> facts.mean, facts.feature_means, facts.feature_deviations
     (11.0, (2.0, 20.0), (1.0, 10.0))
     """
-    counts = {"missing": count.missing, "infinite": count.infinite, "values": count.values}
     shape, dtype = common_shape(arrays), str(arrays[0].dtype)
     values = _finite(np.concatenate([array.ravel() for array in arrays])) if _are_numbers(arrays) else np.empty(0)
+    nan = float("nan")
+    counted = ArrayFacts(
+        shape, dtype, nan, nan, nan, nan, missing=count.missing, infinite=count.infinite, values=count.values
+    )
     if not values.size:
-        nan = float("nan")
-        return ArrayFacts(shape, dtype, nan, nan, nan, nan, **counts)
+        return counted
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = float(values.mean(dtype="float64")), float(values.std(dtype="float64"))
     means, deviations = _of_each_feature(arrays, shape)
-    return ArrayFacts(
-        shape, dtype, float(values.min()), float(values.max()), mean, deviation, means, deviations, **counts
+    return replace(
+        counted,
+        minimum=float(values.min()),
+        maximum=float(values.max()),
+        mean=mean,
+        deviation=deviation,
+        feature_means=means,
+        feature_deviations=deviations,
     )
 
 
@@ -63,7 +72,7 @@ def padding_of(arrays: Sequence[np.ndarray]) -> Padding | None:
     >>> padding_of([np.array([[4, 2, 0, 0], [1, 0, 3, 0]])])
     Padding(side='end', share=0.375, shortest=2, median=2.5, longest=3)
     """
-    filled = [array.reshape(*array.shape[:2], -1).any(axis=2) for array in arrays]
+    filled = [np.any(array.reshape(*array.shape[:2], -1), axis=2) for array in arrays]
     steps = sum(mask.size for mask in filled)
     if not steps:
         return None

@@ -140,9 +140,8 @@ def _known_loss(loss: Any) -> Any:
         loss = keras.losses.get(loss)
     if callable(loss) and not isinstance(loss, keras.losses.Loss):
         name = "".join(part.title() for part in getattr(loss, "__name__", "").split("_"))
-        cls = getattr(keras.losses, name, None)
-        is_keras_own = cls is not None and getattr(keras.losses, loss.__name__, None) is loss
-        return cls() if is_keras_own else None
+        is_keras_own = hasattr(keras.losses, name) and getattr(keras.losses, loss.__name__, None) is loss
+        return getattr(keras.losses, name)() if is_keras_own else None
     return loss if isinstance(loss, keras.losses.Loss) and type(loss).__module__.startswith("keras.") else None
 
 

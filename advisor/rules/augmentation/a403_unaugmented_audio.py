@@ -18,7 +18,7 @@ from advisor.rules.finding import Finding, PlanChange, Severity
 from advisor.rules.inputs.scaling import is_masked
 from advisor.rules.registry import rule
 
-BAND = 4
+BAND = 8
 """The widest band of a spectrogram that is masked: this part of the axis."""
 
 SHIFT = 0.1
@@ -78,7 +78,9 @@ class UnaugmentedAudio(Rule):
     Why it matters:
         A network that hears the same recordings in every epoch learns the voice and the room, not the word. Masking
         bands of time and frequency took the word error of a network on LibriSpeech from 4.7 to 2.8 % (test-clean,
-        with a larger network and a longer run); warping time added little. {FIGURES}
+        with a larger network and a longer run); warping time added little. On small sets it is no sure gain: a network
+        of one hidden layer on 300 spoken digits knows 84.7 % of new ones with the bands of this rule and 84.6 % without;
+        with bands of a quarter of each axis 79.1 %, but of an unknown speaker 37.5 instead of 34.2 % (means of 3 seeds).
 
     Example:
         ```python
@@ -86,7 +88,7 @@ class UnaugmentedAudio(Rule):
         ```
 
     Fix:
-        No change to the model. The training plan masks one band of up to a quarter of each axis of spectrograms
+        No change to the model. The training plan masks one band of up to an eighth of each axis of spectrograms
         (`keras_normpack.SpecAugment`), or shifts waveforms by up to a tenth of their length and adds noise of 1/20 of
         their deviation. Validation data is left as it is.
     """
@@ -122,8 +124,8 @@ class UnaugmentedAudio(Rule):
         if not specs:
             return
         yield self.finding(
-            message=f"{data.samples_per_class:,.0f} training {data.modality}s of each class, and no augmentation in the "
-            "model",
+            message=f"{data.samples_per_class:,.0f} training {data.modality}s of each class, and no augmentation in "
+            "the model",
             why="The network hears the same recordings in every epoch and learns them by heart. (If your data set "
             "changes them already, leave this out.)",
             plan=(

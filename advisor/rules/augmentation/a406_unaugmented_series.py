@@ -62,7 +62,10 @@ class UnaugmentedSeries(Rule):
     Why it matters:
         A network that sees the same series in every epoch learns the noise of the sensor with the signal. Um et al.
         went from 77.5 to 86.9 % on the movements of 30 patients with augmentation that fits (above all rotation of the
-        sensor's axes, which only such data has). {FIGURES}
+        sensor's axes, which only such data has).
+        Scaling and noise alone, which fit any series, were no gain where they were tried: 94.4 instead of 94.3 % on 500
+        heartbeats (ECG5000), 66.6 instead of 67.1 % on 400 engine sounds (FordA; one hidden layer, means of 3 seeds).
+        Take this as an offer, and measure.
 
     Example:
         ```python

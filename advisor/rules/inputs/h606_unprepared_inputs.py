@@ -216,8 +216,8 @@ class UnpreparedInputs(Rule):
             yield self.finding(
                 *paths,
                 message=f"{what} {' and '.join(kinds)} values among {seen.values:,} ({data.counted:,} samples counted)",
-                why="One of them makes the loss NaN, and after one step every weight. Drop the samples, or fill in what "
-                "is missing (the mean, and a further input that says where).",
+                why="One of them makes the loss NaN, and after one step every weight. Drop the samples, or fill in "
+                "what is missing (the mean, and a further input that says where).",
                 severity=Severity.ERROR,
                 measurements=(_measured("NaN and infinite values", count, data.counted, 0.0),),
             )

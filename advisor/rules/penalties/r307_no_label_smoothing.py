@@ -19,9 +19,8 @@ SMOOTHING = 0.1
 _LOSSES = frozenset({"CategoricalCrossentropy", "SparseCategoricalCrossentropy"})
 
 
-def _model(
-    units: int = 10, loss: Any = "sparse_categorical_crossentropy", shape: tuple[int, ...] = (6,)
-) -> keras.Model:
+def _model(units: int = 10, loss: Any = "sparse_categorical_crossentropy", steps: int | None = None) -> keras.Model:
+    shape = (6,) if steps is None else (steps, 6)
     model = keras.Sequential([keras.Input(shape), layers.Dense(units, activation="softmax")])
     model.compile("adam", loss)
     return model
