@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from advisor.facts.read_data import read_data
 from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
 from advisor.loading import ready_model
-from advisor.progress import working
+from advisor.progress import Say, silence, working
 from advisor.rewrite import Rewrite, rewrite
 from advisor.rules import Finding, Rule, as_codes, select_rules
 from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
@@ -45,6 +45,7 @@ def advise(
     select: str | Iterable[str] | None = None,
     ignore: str | Iterable[str] | None = None,
     seed: int = 0,
+    probe_seconds: float = 20,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
@@ -61,7 +62,7 @@ def advise(
         steps_per_epoch: Optimizer steps per epoch; samples ÷ batch size by default.
         epochs: Planned epochs.
         replicas: Data-parallel replicas among which each batch is split.
-        history: What an earlier `fit` returned, or its `.history`.
+        history: What an earlier `fit` returned, its `.history`, or the path of the file of a `CSVLogger`.
         task: `"classification"`, `"regression"`, `"segmentation"`, `"detection"`, `"image_to_image"`, `"generation"` or
             `"sequence"`; inferred from outputs and losses when None.
         target: None, or `"mobile"` for a model that is to run on a phone.
@@ -69,6 +70,7 @@ def advise(
         select: Codes or prefixes of the rules to run; all when None.
         ignore: Codes or prefixes of the rules to leave out.
         seed: Seed of everything drawn at random.
+        probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
@@ -78,7 +80,7 @@ def advise(
         TypeError: If `model` is neither a Keras model nor a path.
         ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds
             it, or the data does not fit the model or contains NaN.
-        FileNotFoundError: If there is no file at the path.
+        FileNotFoundError: If there is no file at the path of the model or the history.
 
     Example:
     >>> import keras
@@ -104,6 +106,8 @@ def advise(
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
+        raise ValueError(f"`probe_seconds` must be a number of at least 0. Received: probe_seconds={probe_seconds!r}")
     planned: dict[str, Any] = {
         "batch_size": batch_size,
         "steps_per_epoch": steps_per_epoch,
@@ -129,9 +133,10 @@ def advise(
         rules=tuple(rules),
         known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
         seed=seed,
+        probe_seconds=probe_seconds,
     )
-    with working("Examining the model", verbose):
-        return Advice(model=model, examination=look(model), _look=look)
+    with working("Examining the model", verbose) as say:
+        return Advice(model=model, examination=look(model, say), _look=look)
 
 
 @dataclass(frozen=True)
@@ -141,18 +146,26 @@ class _Look:
     rules: tuple[Rule, ...]
     known: dict[str, Any]
     seed: int
+    probe_seconds: float
 
-    def __call__(self, model: keras.Model) -> Examination:
+    def __call__(self, model: keras.Model, say: Say = silence) -> Examination:
         graph = read_graph(model)
         data: DataFacts | None = self.known["data"]
         probes = {}
         if data is not None:
-            probes = make_probes(graph, data, batch_size=self.known["training"].replica_batch, seed=self.seed)
+            probes = make_probes(
+                graph,
+                data,
+                batch_size=self.known["training"].replica_batch,
+                seed=self.seed,
+                probe_seconds=self.probe_seconds,
+                say=say,
+            )
         return examine(gather_facts(graph, **self.known, probes=probes), self.rules)
 
     def protecting(self, facts: Facts) -> _Look:
         """The same look, with the verdict on whether the model is trained held fast."""
-        return _Look(self.rules, {**self.known, "trained": facts.model.trained is not None}, self.seed)
+        return replace(self, known={**self.known, "trained": facts.model.trained is not None})
 
 
 @dataclass(frozen=True, eq=False)
