@@ -18,7 +18,7 @@ from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
 from advisor.graph.stored_model import load_values
 from advisor.loading import ready_model
-from advisor.progress import working
+from advisor.progress import Say, silence, working
 from advisor.rewrite import Rewrite, rewrite
 from advisor.rules import Finding, LayerIgnores, Rule, as_codes, layer_ignores, select_rules
 from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
@@ -49,6 +49,7 @@ def advise(
     per_layer_ignores: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
     safe_mode: bool = True,
+    probe_seconds: float = 20,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
@@ -67,7 +68,7 @@ def advise(
         epochs: Planned epochs.
         replicas: Data-parallel replicas among which each batch is split; those of the `tf.distribute` strategy that the
             model was made in, or that is in scope, by default.
-        history: What an earlier `fit` returned, or its `.history`.
+        history: What an earlier `fit` returned, its `.history`, or the path of the file of a `CSVLogger`.
         task: `"classification"`, `"regression"`, `"segmentation"`, `"detection"`, `"image_to_image"`, `"generation"` or
             `"sequence"`; inferred from outputs and losses when None.
         target: None, or `"mobile"` for a model that is to run on a phone.
@@ -77,6 +78,7 @@ def advise(
         per_layer_ignores: Codes or prefixes of the rules to leave out at some layers, by the pattern of their paths:
             `{"backbone/*": "N102,D"}`.
         seed: Seed of everything drawn at random.
+        probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0.
         safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
@@ -87,7 +89,7 @@ def advise(
         TypeError: If `model` is neither a Keras model nor a path.
         ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds
             it, or the data does not fit the model. NaN and infinite values in it are a finding (H606), not an error.
-        FileNotFoundError: If there is no file at the path.
+        FileNotFoundError: If there is no file at the path of the model or the history.
 
     Example:
     >>> import keras
@@ -114,6 +116,8 @@ def advise(
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
+        raise ValueError(f"`probe_seconds` must be a number of at least 0. Received: probe_seconds={probe_seconds!r}")
     planned: dict[str, Any] = {
         "batch_size": batch_size,
         "steps_per_epoch": steps_per_epoch,
@@ -148,9 +152,10 @@ def advise(
             "trained": trained,
         },
         seed=seed,
+        probe_seconds=probe_seconds,
     )
-    with working("Examining the model", verbose):
-        return Advice(structure=model, examination=look(model), _look=look)
+    with working("Examining the model", verbose) as say:
+        return Advice(structure=model, examination=look(model, say), _look=look)
 
 
 @dataclass(frozen=True)
@@ -161,13 +166,21 @@ class _Look:
     ignores: LayerIgnores
     known: dict[str, Any]
     seed: int
+    probe_seconds: float
 
-    def __call__(self, model: keras.Model) -> Examination:
+    def __call__(self, model: keras.Model, say: Say = silence) -> Examination:
         graph = read_graph(model)
         data: DataFacts | None = self.known["data"]
         probes = {}
         if data is not None:
-            probes = make_probes(graph, data, batch_size=self.known["training"].replica_batch, seed=self.seed)
+            probes = make_probes(
+                graph,
+                data,
+                batch_size=self.known["training"].replica_batch,
+                seed=self.seed,
+                probe_seconds=self.probe_seconds,
+                say=say,
+            )
         return examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
 
     def protecting(self, facts: Facts) -> _Look:

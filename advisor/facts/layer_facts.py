@@ -148,6 +148,17 @@ class LayerFacts:
         return None
 
     @property
+    def constant_kernel(self) -> float | None:
+        """The value that all weights of a kernel with a constant initializer still have; None where they differ."""
+        variable = getattr(self._layer, "kernel", None)
+        initializer = getattr(self._layer, "kernel_initializer", None)
+        constants = (*_CONSTANTS, keras.initializers.Constant)
+        if not isinstance(initializer, constants) or not isinstance(variable, keras.Variable):
+            return None
+        values = keras.ops.convert_to_numpy(variable.value).ravel()
+        return float(values[0]) if values.size and np.all(values == values[0]) else None
+
+    @property
     def unbound_regularizers(self) -> Mapping[str, Any]:
         """Regularizers that are set on the layer but not on the variable they should punish, by attribute name."""
         found = {}

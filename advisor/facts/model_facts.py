@@ -116,7 +116,7 @@ def model_facts(
     optimizer = getattr(graph.model, "optimizer", None)
     # Under mixed float16 Keras wraps the optimizer in one that scales the loss.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    heads = tuple(_heads(graph, layers, _losses(graph, arguments)))
+    heads = tuple(_heads(graph, layers, per_output(graph, arguments.get("loss"))))
     flops = _shares({path: facts.flops for path, facts in layers.items()}, layers)
     return ModelFacts(
         params=sum(int(np.prod(weight.shape)) for weight in graph.model.weights),
@@ -157,24 +157,31 @@ def _shares(amounts: Mapping[str, int], layers: Mapping[str, LayerFacts]) -> dic
     return {kind: amount / whole if whole else 0.0 for kind, amount in totals.items()}
 
 
-def _losses(graph: ModelGraph, arguments: Mapping[str, Any]) -> list[Any]:
-    """The compiled loss of each output, in flat order."""
-    loss = arguments.get("loss")
+def per_output(graph: ModelGraph, setting: Any) -> list[Any]:
+    """An argument of `compile`, `loss` or `loss_weights`, for each output in flat order.
+
+    Args:
+        graph: The model's graph.
+        setting: One value for all outputs, a list or a dict by output name.
+
+    Returns:
+        As many values as there are outputs, None where there is none for an output.
+    """
     count = len(graph.outputs)
-    if loss is None:
+    if setting is None:
         return [None] * count
-    if isinstance(loss, Mapping):
+    if isinstance(setting, Mapping):
         functional = functional_form(graph.model)
         outputs = None if functional is None else output_structure(functional)
         if isinstance(outputs, Mapping):
             # The keys of a dict of outputs name the losses, in the flat order of the dict.
-            losses = keras.tree.flatten({key: loss.get(key) for key in outputs})
+            values = keras.tree.flatten({key: setting.get(key) for key in outputs})
         else:
-            losses = [loss.get(name) for name in getattr(graph.model, "output_names", None) or []]
-        return losses if len(losses) == count else [None] * count
-    if isinstance(loss, (list, tuple)):
-        return list(loss) if len(loss) == count else [None] * count
-    return [loss] * count
+            values = [setting.get(name) for name in getattr(graph.model, "output_names", None) or []]
+        return values if len(values) == count else [None] * count
+    if isinstance(setting, (list, tuple)):
+        return list(setting) if len(setting) == count else [None] * count
+    return [setting] * count
 
 
 def _describe_loss(loss: Any) -> Loss | None:

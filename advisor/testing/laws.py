@@ -75,7 +75,8 @@ def check_laws(model: keras.Model, *, safety: str | Sequence[str] | None = None,
 def randomize_weights(model: keras.Model, seed: int = 0) -> keras.Model:
     """Move biases, scales, shifts and statistics away from the constants they start from, so that a lost one shows.
 
-    Kernels are random already, and stay: larger ones would make deep networks chaotic, and rounding would show as well.
+    Kernels stay: they are random already, and larger ones would make deep networks chaotic, so that rounding would show
+    as well; a constant one is for a rule to find.
 
     Args:
         model: Built model; changed in place.
@@ -90,7 +91,10 @@ def randomize_weights(model: keras.Model, seed: int = 0) -> keras.Model:
             continue
         for weight in layer.weights:
             value = keras.ops.convert_to_numpy(weight.value)
-            if str(weight.dtype).startswith(("float", "bfloat")) and value.size and np.all(value == value.flat[0]):
+            is_kernel = weight.name.endswith("kernel")
+            if is_kernel or not str(weight.dtype).startswith(("float", "bfloat")) or not value.size:
+                continue
+            if np.all(value == value.flat[0]):
                 noise = generator.normal(scale=0.1, size=value.shape)
                 shift = np.abs(noise) if "variance" in weight.name else noise
                 weight.assign(value.astype("float32") + shift)
