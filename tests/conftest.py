@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "project", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], print_blob=True
 )
-settings.load_profile("project")
+# For the slow test of random models, which takes as many as its profile has where those are more than its own.
+settings.register_profile("nightly", parent=settings.get_profile("project"), max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 
 @pytest.fixture(autouse=True)

@@ -130,6 +130,103 @@ def sequence_models(draw):
     return build
 
 
+@st.composite
+def volume_models(draw):
+    """Functions that build convolutional stacks over series and volumes, and over images in the layout of others."""
+    rank = draw(st.sampled_from([1, 3, "first"]))
+    block, tail = draw(st.lists(_unit(), min_size=1, max_size=3)), draw(head())
+    loss, optimizer = draw(LOSSES), draw(OPTIMIZERS)
+
+    def build():
+        if rank == "first":
+            x = inputs = keras.Input((4, 6, 6))
+            for make_norm, activation, rate in block:
+                x = layers.Activation(activation or "linear")(x)
+                x = x if make_norm is None else layers.BatchNormalization(axis=1)(x)
+                x = layers.SpatialDropout2D(rate, data_format="channels_first")(x)
+            x = layers.GlobalAveragePooling2D(data_format="channels_first")(x)
+        else:
+            convolution = {1: layers.Conv1D, 3: layers.Conv3D}[rank]
+            pool = {1: layers.GlobalAveragePooling1D, 3: layers.GlobalAveragePooling3D}[rank]
+            x = inputs = keras.Input((5,) * rank + (2,))
+            for make_norm, activation, rate in block:
+                x = convolution(4, 3, padding="same", activation=activation)(x)
+                x = x if make_norm is None else make_norm()(x)
+                x = layers.Dropout(rate)(x)
+            x = pool()(x)
+        return _compiled(keras.Model(inputs, _through(x, tail)), loss, optimizer)
+
+    return build
+
+
+@st.composite
+def _unit(draw):
+    norm = draw(st.sampled_from([None, layers.BatchNormalization, layers.LayerNormalization]))
+    return norm, draw(ACTIVATIONS), draw(RATES)
+
+
+@st.composite
+def structured_models(draw):
+    """Functions that build models of several inputs and outputs in any structure.
+
+    With a shared model over the inputs, a U-shape behind it, masks of the user, Lambdas, mixed precision and frozen
+    parts.
+    """
+    block, inner = draw(conv_block(filters=4)), draw(conv_block(filters=4))
+    way_in, way_out = draw(st.sampled_from(list(_STRUCTURES))), draw(st.sampled_from(list(_STRUCTURES)))
+    policy = draw(st.sampled_from(["float32", "float32", "mixed_bfloat16", "mixed_float16"]))
+    middle = draw(st.sampled_from(["u", "lambda", "gate"]))
+    frozen = draw(st.booleans())
+
+    def build():
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            a, b = keras.Input((6, 6, 4), name="a"), keras.Input((6, 6, 4), name="b")
+            shared = keras.Sequential([keras.Input((6, 6, 4)), *(make() for make in block)], name="shared")
+            shared.trainable = not frozen
+            x = _MIDDLES[middle](shared(a), shared(b), inner)
+            features = layers.GlobalAveragePooling2D()(x)
+            first = layers.Dense(3, dtype="float32", name="first")(features)
+            second = layers.Dense(2, dtype="float32", name="second")(layers.Dropout(0.0)(features))
+            return keras.Model(
+                _STRUCTURES[way_in]("a", a, "b", b), _STRUCTURES[way_out]("first", first, "second", second)
+            )
+        finally:
+            keras.config.set_dtype_policy(before)
+
+    return build
+
+
+_STRUCTURES = {
+    "list": lambda name, x, other, y: [x, y],
+    "tuple": lambda name, x, other, y: (x, y),
+    "dict": lambda name, x, other, y: {name: x, other: y},
+    "nested": lambda name, x, other, y: [x, {other: y}],
+}
+
+
+def _u_shape(a, b, block):
+    down = layers.MaxPooling2D()(layers.Add()([a, b]))
+    up = layers.UpSampling2D()(_through(down, block))
+    return layers.Conv2D(4, 3, padding="same")(layers.Concatenate()([up, a]))
+
+
+def _lambda(a, b, block):
+    return _through(layers.Lambda(_difference)([a, b]), block)
+
+
+@keras.saving.register_keras_serializable("random_models")
+def _difference(pair):
+    return keras.ops.abs(pair[0] - pair[1])
+
+
+def _gate(a, b, block):
+    return layers.Multiply()([_through(a, block), keras.ops.sigmoid(b)])
+
+
+_MIDDLES = {"u": _u_shape, "lambda": _lambda, "gate": _gate}
+
 _SEQUENCE_BLOCKS = [
     [partial(layers.GRU, 4, return_sequences=True), layers.BatchNormalization],
     [lambda: layers.Bidirectional(layers.LSTM(3, return_sequences=True)), partial(layers.Dropout, 0.2)],

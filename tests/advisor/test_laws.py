@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from advisor import advise
 from advisor.rules import Finding, Requirement, Rule, Severity, registry
 from advisor.testing import LawBrokenError, check_laws, randomize_weights
-from tests.advisor.random_models import functional_models, sequence_models, sequential_models
+from tests.advisor.random_code import code_models
+from tests.advisor.random_models import (
+    functional_models,
+    sequence_models,
+    sequential_models,
+    structured_models,
+    volume_models,
+)
 
 RUNS = st.fixed_dictionaries(
     {
@@ -21,13 +28,13 @@ RUNS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(build=sequential_models(), run=RUNS)
 def test_laws_hold_on_random_sequential_models(build, run):
     check_laws(randomize_weights(build()), trained=False, **run)
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(build=functional_models(), run=RUNS)
 def test_laws_hold_on_random_functional_models(build, run):
     check_laws(randomize_weights(build()), trained=False, **run)
@@ -39,10 +46,29 @@ def test_laws_hold_on_random_sequence_models(build, run):
     check_laws(randomize_weights(build()), trained=False, **run)
 
 
+@settings(max_examples=6)
+@given(build=st.one_of(structured_models(), volume_models()), run=RUNS)
+def test_laws_hold_on_random_structures_and_ranks(build, run):
+    check_laws(randomize_weights(build()), trained=False, **run)
+
+
+@settings(max_examples=6)
+@given(build=code_models(), run=RUNS)
+def test_laws_hold_on_random_models_that_are_code(build, run):
+    check_laws(randomize_weights(build()), trained=False, **run)
+
+
 @pytest.mark.slow
-@settings(max_examples=150)
+@settings(max_examples=max(150, settings().max_examples))
 @given(
-    build=st.one_of(sequential_models(), functional_models(), sequence_models()),
+    build=st.one_of(
+        sequential_models(),
+        functional_models(),
+        sequence_models(),
+        structured_models(),
+        volume_models(),
+        code_models(),
+    ),
     run=RUNS,
     safety=st.sampled_from([None, "exact"]),
 )
