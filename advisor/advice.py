@@ -48,8 +48,8 @@ def advise(
     ignore: str | Iterable[str] | None = None,
     per_layer_ignores: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
-    safe_mode: bool = True,
     probe_seconds: float = 20,
+    safe_mode: bool = True,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
