@@ -18,6 +18,7 @@ from advisor.rules.finding import Finding, PlanChange, Severity
 from advisor.rules.inputs.scaling import is_masked
 from advisor.rules.registry import rule
 
+SHIFT = 0.1
 NOISE = 0.05
 """Deviation of the noise beside that of the series."""
 
@@ -61,11 +62,11 @@ class UnaugmentedSeries(Rule):
 
     Why it matters:
         A network that sees the same series in every epoch learns the noise of the sensor with the signal. Um et al.
-        went from 77.5 to 86.9 % on the movements of 30 patients with augmentation that fits (above all rotation of the
-        sensor's axes, which only such data has).
-        Scaling and noise alone, which fit any series, were no gain where they were tried: 94.4 instead of 94.3 % on 500
-        heartbeats (ECG5000), 66.6 instead of 67.1 % on 400 engine sounds (FordA; one hidden layer, means of 3 seeds).
-        Take this as an offer, and measure.
+        went from 77.5 to 86.9 % on movements of Parkinson's patients with augmentation that fits. A network of one
+        hidden layer on 400 engine sounds (FordA) is right for 67.1 % of new ones as they are, for 79.5 % with what this
+        rule plans, nearly all of it by the shift; on 500 heartbeats (ECG5000), which begin at the same place, it makes
+        no difference (94.3 %; means of 3 seeds). Networks that do not care for the place by themselves have less to
+        gain.
 
     Example:
         ```python
@@ -73,10 +74,9 @@ class UnaugmentedSeries(Rule):
         ```
 
     Fix:
-        No change to the model. The training plan multiplies each series by a random number near 1 (deviation 0.1) and
-        adds noise of 1/20 of the deviation of the data. Validation data is left as it is. Whether more helps depends on
-        what the classes rest on: windows cut at random help where the place in time means nothing, and do harm
-        where it does.
+        No change to the model. The training plan moves each series by up to a tenth of its length, which stands for
+        windows cut at random, multiplies it by a random number near 1 (deviation 0.1) and adds noise of 1/20 of the
+        deviation of the data. Validation data is left as it is.
     """
 
     code = "A406"
@@ -103,6 +103,7 @@ class UnaugmentedSeries(Rule):
         if not series.deviation > 0:
             return
         specs = (
+            LayerSpec(keras_normpack.RandomTimeShift, {"factor": SHIFT, "fill_mode": "nearest"}),
             LayerSpec(keras_normpack.RandomScaling, {"stddev": SCALING}),
             LayerSpec(keras_normpack.RandomJitter, {"stddev": NOISE * series.deviation}),
         )
@@ -110,6 +111,6 @@ class UnaugmentedSeries(Rule):
             message=f"{data.samples_per_class:,.0f} training series of each class, and no augmentation in the model",
             why="The network sees the same series in every epoch and learns their noise by heart. (If your data set "
             "changes them already, leave this out.)",
-            plan=(PlanChange("augmentation", {"layers": specs}, "scale the training series and add noise"),),
+            plan=(PlanChange("augmentation", {"layers": specs}, "shift and scale the training series and add noise"),),
             measurements=(samples_per_class(data),),
         )
