@@ -37,7 +37,9 @@ class FirstSteps:
     def gradient_norm(self, path: str) -> Measurement | None:
         """Gradient of the loss to a layer's matrices before training, relative to both: ‖g‖ / (‖w‖ · loss)."""
         outcome = self._outcome
-        return outcome and self._relative(path, outcome.gradients, "relative gradient, at the start", outcome.loss)
+        if outcome is None:
+            return None
+        return self._relative(path, outcome.gradients, "relative gradient, at the start", outcome.loss)
 
     def gradient_norm_later(self, path: str) -> Measurement | None:
         """The same after the first steps."""

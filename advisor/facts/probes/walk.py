@@ -15,7 +15,7 @@ from advisor.graph.keras_internals import compile_arguments
 from keras_normpack.autodiff import value_and_gradients
 
 STEPS = 5
-FEWEST_SAMPLES, TRIED_FIRST = 4, 2
+FEWEST_SAMPLES = TRIED_FIRST = 4
 # A gradient costs about as much as three forward passes.
 COST_OF_GRADIENT = 3.0
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import keras
 from keras import layers
 
-from advisor.facts import Facts, LayerFacts
+from advisor.facts import Facts, LayerFacts, Measurement
 from advisor.graph import Configure
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, Fix, PlanChange, Severity
@@ -107,8 +107,15 @@ class LaggingMovingAverages(Rule):
             ),
             why="Inference uses these averages, and they describe weights that training has left behind."
             + overridden_mode(facts, norm),
+            measurements=_apart(facts, norm),
             fix=Fix(
                 f"set momentum={settled:g} in `{norm.path}`", (Configure(norm.path, {"momentum": settled}),), "retrain"
             ),
             plan=() if stale_weight(settled, steps) <= TOLERATED_STALE_WEIGHT else (_RECOMPUTE,),
         )
+
+
+def _apart(facts: Facts, norm: LayerFacts) -> tuple[Measurement, ...]:
+    """How far training and inference differ, of a trained model: averages that were never updated say nothing."""
+    measured = None if facts.model.trained is None else facts.measure("mode_difference", norm.path)
+    return () if measured is None else (measured,)

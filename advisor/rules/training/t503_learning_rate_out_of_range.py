@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
+import numpy as np
 from keras import layers
 
-from advisor.facts import Facts
+from advisor.facts import Facts, Kind
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Confidence, Finding, Severity
 from advisor.rules.registry import rule
@@ -47,7 +48,21 @@ RANGES = {
 
 
 def _model(optimizer: keras.optimizers.Optimizer | str | None) -> keras.Model:
-    model = keras.Sequential([keras.Input((6,)), layers.Dense(2)])
+    return _compiled(
+        keras.Sequential([keras.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(2)]), optimizer
+    )
+
+
+def _linear(optimizer: keras.optimizers.Optimizer) -> keras.Model:
+    return _compiled(keras.Sequential([keras.Input((6,)), layers.Dense(1)]), optimizer)
+
+
+def _data() -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
+    return x, x[:, :2] + 5.0
+
+
+def _compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer | str | None) -> keras.Model:
     if optimizer is not None:
         model.compile(optimizer, "mse")
     return model
@@ -65,7 +80,9 @@ class LearningRateOutOfRange(Rule):
         Compares the learning rate, of a schedule the largest one, with the range in which the optimizer is known to
         train: up to 0.03 for Adam and its kin and RMSprop, 0.003 for Lion, 3 for Adagrad; for SGD it is the effective
         rate, learning rate / (1 - momentum), up to 50. Rates below 1e-7 (Adam) or 1e-6 (SGD) train next to nothing.
-        Adafactor, Adadelta and Ftrl scale their steps themselves and are left alone.
+        Adafactor, Adadelta and Ftrl scale their steps themselves and are left alone, and so are
+        high rates in linear models. Where data with labels is given, 5 steps are taken on a copy: if a constant rate
+        that is called too high lowers the loss, that is said, and it is no warning.
 
     Why it matters:
         No other number matters as much. Adam moves every weight by about the learning rate, whatever the gradient: at
@@ -94,6 +111,7 @@ class LearningRateOutOfRange(Rule):
         Case("a large batch", lambda: _model(keras.optimizers.SGD(3.2, momentum=0.9))),
         Case("a schedule that is warmed up from next to nothing", lambda: _model(keras.optimizers.Adam(_cosine(1e-3)))),
         Case("Adadelta at 1", lambda: _model(keras.optimizers.Adadelta(1.0))),
+        Case("a linear model", lambda: _linear(keras.optimizers.Adam(0.1))),
         Case("a rate of 0, on purpose", lambda: _model(keras.optimizers.SGD(0.0))),
     )
     INVALID = (
@@ -101,6 +119,7 @@ class LearningRateOutOfRange(Rule):
         Case("SGD with momentum at 10", lambda: _model(keras.optimizers.SGD(10.0, momentum=0.9))),
         Case("Lion at Adam's high end", lambda: _model(keras.optimizers.Lion(1e-2))),
         Case("a schedule that goes too high", lambda: _model(keras.optimizers.Adam(_cosine(0.3)))),
+        Case("Adam at 0.1, which does at first", lambda: _model(keras.optimizers.Adam(0.1)), {"data": _data}),
         Case("Adam at 1e-9", lambda: _model(keras.optimizers.Adam(1e-9))),
     )
 
@@ -113,10 +132,26 @@ class LearningRateOutOfRange(Rule):
         effective = rate.peak / (1 - momentum) if momentum < 1 else rate.peak
         if known.lowest <= effective <= known.highest:
             return
-        side, limit = ("above", known.highest) if effective > known.highest else ("below", known.lowest)
+        too_high = effective > known.highest
+        if too_high and _is_linear(facts):
+            return
+        measured = facts.measure("loss_after_steps", "")
+        # The first steps of a rate that is warmed up say nothing of its height.
+        learns = too_high and measured is not None and measured.value < 1 and rate.initial > rate.peak / 2
         what = f"{rate.peak:g}" + (f" with momentum {momentum:g}, in effect {effective:g}," if momentum else "")
+        limit = f"above the {known.highest:g}" if too_high else f"below the {known.lowest:g}"
         yield self.finding(
-            message=f"the learning rate of {optimizer} is {what} {side} the {limit:g} with which it is known to train: "
-            f"start from {known.usual:g}",
-            why="Steps this large throw the weights away." if side == "above" else "Steps this small change nothing.",
+            message=f"the learning rate of {optimizer} is {what} {limit} with which it is known to train"
+            + (", though its first steps lower the loss" if learns else "")
+            + f": start from {known.usual:g}",
+            why="Steps this large throw the weights away." if too_high else "Steps this small change nothing.",
+            measurements=() if measured is None else (replace(measured, threshold=1.0),),
+            severity=Severity.INFO if learns else None,
         )
+
+
+def _is_linear(facts: Facts) -> bool:
+    """Whether one layer has all the weights, so that the loss has one minimum and large steps find it."""
+    return (
+        sum(layer.params > 0 and layer.trainable and layer.kind is not Kind.NORM for layer in facts.layers.values()) < 2
+    )
