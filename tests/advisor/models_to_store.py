@@ -78,7 +78,9 @@ def residual():
 
 
 def nested():
-    part = keras.Sequential([keras.Input((6,)), layers.Dense(6, name="dense"), layers.BatchNormalization()], name="part")
+    part = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(6, name="dense"), layers.BatchNormalization()], name="part"
+    )
     whole = keras.Input((6,))
     twice = part(part(whole))
     inner = keras.Model(whole, layers.Dense(4)(twice), name="inner")
@@ -122,9 +124,9 @@ def preprocessing():
 
 
 def text():
-    vectorization = layers.TextVectorization(output_mode="tf_idf")
+    vectorization = layers.TextVectorization(output_sequence_length=3)
     vectorization.adapt(["one two three", "two three", "three"])
-    return keras.Sequential([keras.Input((), dtype="string"), vectorization, layers.Dense(2)])
+    return keras.Sequential([keras.Input((), dtype="string"), vectorization, layers.Embedding(9, 2), layers.LSTM(2)])
 
 
 def own_storage():
