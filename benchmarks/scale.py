@@ -1,14 +1,14 @@
 """How time and memory of `advise` and of a rewrite grow with layers and with parameters.
 
-    python -m benchmarks.scale [--layers 10,100,1000,10000] [--parameters 1e6,1e7,1e8,1e9,1e10]
+    python -m benchmarks.scale [--layers 10,100,1000,10000] [--parameters 1e6,1e7,1e8,1e9,7e9,1e10] [--fix]
         [--output benchmarks/results/scale.json]
 
-Layers: residual networks and plain stacks of 10 to 10,000 layers, in memory; seconds of processor time, best of three. The slope
-is that of a straight line through the logarithms from 100 layers on: 1 is linear, 2 quadratic; goal at most 1.15.
+Layers: residual networks and plain stacks of 10 to 10,000 layers, in memory; processor seconds, best of three. The
+slope is that of a straight line through the logarithms from 100 layers on: 1 is linear, 2 quadratic; goal at most 1.15.
 
-Parameters: Transformers of 1e6 to 1e10 parameters in `.keras` files whose arrays were never written, so that they take no
-room on the disk; each is advised on in a process of its own. Goals for 7e9 parameters: 10 seconds, 1.5 GB.
-`--fix` also rewrites them from file to file, up to 1e9 parameters: all of the output is written. Goal: 2 GB and the
+Parameters: Transformers of 1e6 to 1e10 parameters in `.keras` files whose arrays were never written, so that they take
+no room on the disk; each is advised on in a process of its own. Goals for 7e9 parameters: 10 seconds, 1.5 GB.
+`--fix` also rewrites them from file to file, up to 2e9 parameters: all of the output is written. Goal: 2 GB and the
 largest variable.
 """
 

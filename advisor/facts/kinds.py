@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 import keras_normpack
+from advisor.graph import keep_whole
 from advisor.graph.keras_internals import wrapped_layers
 
 
@@ -126,6 +127,7 @@ def register_layer_kind(layer_class: type, kind: Kind | str) -> None:
     if kind not in list(Kind):
         raise ValueError(f"`kind` must be one of {', '.join(Kind)}. Received: {kind!r}")
     _KINDS[layer_class] = Kind(kind)
+    keep_whole(layer_class)
 
 
 def core_layer(operation: Any) -> Any:

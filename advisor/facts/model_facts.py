@@ -11,11 +11,14 @@ import numpy as np
 
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
+from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
-from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
+from advisor.graph.keras_internals import compile_arguments, decays, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
+
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 FAMILIES = (Kind.CONV, Kind.RECURRENT, Kind.ATTENTION, Kind.DENSE)
 
@@ -28,11 +31,13 @@ class Loss:
         name: Class name, such as `CategoricalCrossentropy`; the function's name for a plain function.
         from_logits: Whether it expects logits; None where it has no such argument.
         configurable: Whether it is a `keras.losses.Loss` that can be made again with other arguments.
+        label_smoothing: Share of every label that it spreads over all classes.
     """
 
     name: str
     from_logits: bool | None
     configurable: bool
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,12 @@ class ModelFacts:
         task: What the model is for.
         compiled: Whether the model is compiled.
         optimizer: Class name of the optimizer, or None.
+        momentum: The optimizer's momentum, 0 where it has none.
+        clipping: How gradients are clipped, by the optimizer's argument: `clipnorm`, `clipvalue`, `global_clipnorm`.
         weight_decay: The optimizer's decoupled decay, or None.
+        learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
+        decayed_vectors: Paths of the biases, scales and offsets on which the optimizer's decay works.
     """
 
     params: int
@@ -81,8 +90,12 @@ class ModelFacts:
     task: str
     compiled: bool
     optimizer: str | None
+    momentum: float
+    clipping: Mapping[str, float]
     weight_decay: float | None
+    learning_rate: LearningRate | None
     trained: str | None
+    decayed_vectors: tuple[str, ...] = ()
 
 
 def model_facts(
@@ -114,9 +127,20 @@ def model_facts(
         task=task or _infer_task(heads, layers),
         compiled=bool(arguments),
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
+        momentum=float(getattr(optimizer, "momentum", None) or 0.0),
+        clipping={name: limit for name in _CLIPPING if (limit := getattr(optimizer, name, None)) is not None},
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
+        learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
+        decayed_vectors=tuple(
+            variable.path
+            for variable in graph.model.trainable_variables
+            if variable.name in _VECTORS and decays(optimizer, variable)
+        ),
     )
+
+
+_VECTORS = frozenset({"bias", "gamma", "beta"})
 
 
 def _params_once(graph: ModelGraph, layers: Mapping[str, LayerFacts]) -> dict[str, int]:
@@ -160,7 +184,8 @@ def _describe_loss(loss: Any) -> Loss | None:
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         config = loss.get_config()
-        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True)
+        smoothing = float(config.get("label_smoothing") or 0.0)
+        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True, label_smoothing=smoothing)
     name = getattr(loss, "__name__", type(loss).__name__)
     # The functions behind the strings take the same default as the classes.
     known = _LOSS_FUNCTIONS.get(name)
@@ -227,8 +252,9 @@ def _trained_because(
     if trained is not None:
         return "trained=True was given" if trained else None
     iterations = getattr(optimizer, "iterations", None)
-    if iterations is not None and int(iterations) > 0:
-        return f"its optimizer has taken {int(iterations)} steps"
+    # Not by `int(iterations)`, which a variable with a copy on every replica refuses.
+    if iterations is not None and (steps := int(keras.ops.convert_to_numpy(iterations))) > 0:
+        return f"its optimizer has taken {steps} steps"
     for path, facts in layers.items():
         moved = facts.moved
         if moved is not None:

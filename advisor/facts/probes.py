@@ -55,7 +55,7 @@ def make_probes(
         probe_seconds: About how many seconds the measurement may take, at least 0; a first few samples are always run.
 
     Returns:
-        Probes by name; none where the batch size is unknown or the model has no graph to run.
+        Probes by name; none where the batch size is unknown, no sample is finite or the model has no graph to run.
 
     Example:
     >>> import keras, numpy as np
@@ -68,7 +68,7 @@ def make_probes(
     >>> 12 < measured.value < 20
     True
     """
-    if batch_size is None or graph.root.kind == "opaque":
+    if batch_size is None or graph.root.kind == "opaque" or not data.batches:
         return {}
     return {"batch_dispersion": _BatchDispersion(graph, data, batch_size, seed, probe_seconds)}
 

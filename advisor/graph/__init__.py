@@ -10,10 +10,13 @@ from advisor.graph.edits import (
     ReadVariable,
     Remove,
     Replace,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
-from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, read_graph
+from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, keep_whole, read_graph
 
 __all__ = [
     "Configure",
@@ -28,8 +31,12 @@ __all__ = [
     "Remove",
     "Replace",
     "Scope",
+    "SetTrainable",
     "Source",
+    "Substitute",
     "WeightRule",
     "Wrap",
+    "keep_whole",
     "read_graph",
+    "refusal_of",
 ]

@@ -68,17 +68,45 @@ def rebuilds_from_graph(model: Any) -> bool:
 def recorded_calls(functional: Any) -> list[RecordedCall]:
     """The calls that make up a functional graph, each after the calls it depends on."""
     return [
-        RecordedCall(
-            operation=node.operation,
-            args=node.arguments.args,
-            kwargs=node.arguments.kwargs,
-            inputs=tuple(node.input_tensors),
-            outputs=tuple(node.output_tensors),
-            is_input=node.is_input,
-        )
+        _recorded(node)
         for depth in sorted(functional._nodes_by_depth, reverse=True)
         for node in functional._nodes_by_depth[depth]
     ]
+
+
+def calls_between(inputs: list[Any], outputs: list[Any]) -> list[RecordedCall]:
+    """The calls that lead from symbolic inputs to symbolic outputs, each after the calls it depends on.
+
+    As a functional model of them would tell, but for layers of any names.
+    """
+    ordered: dict[int, Any] = {}
+    waiting = [(_node_of(tensor), False) for tensor in [*reversed(outputs), *reversed(inputs)]]
+    while waiting:
+        node, is_ready = waiting.pop()
+        if id(node) in ordered:
+            continue
+        if is_ready:
+            ordered[id(node)] = node
+        else:
+            waiting.append((node, True))
+            waiting.extend((_node_of(tensor), False) for tensor in reversed(node.input_tensors))
+    return [_recorded(node) for node in ordered.values()]
+
+
+def _node_of(tensor: Any) -> Any:
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _recorded(node: Any) -> RecordedCall:
+    return RecordedCall(
+        operation=node.operation,
+        args=node.arguments.args,
+        kwargs=node.arguments.kwargs,
+        inputs=tuple(node.input_tensors),
+        outputs=tuple(node.output_tensors),
+        is_input=node.is_input,
+    )
 
 
 def input_structure(functional: Any) -> Any:
@@ -119,10 +147,28 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     return dict(config.config) if config is not None else {}
 
 
+def learning_rate_schedule(optimizer: Any) -> Any | None:
+    """The schedule an optimizer takes its learning rate from, or None where that is a number."""
+    given = optimizer._learning_rate
+    return given if isinstance(given, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def decays(optimizer: Any, variable: Any) -> bool:
+    """Whether the decoupled weight decay of an optimizer works on a variable: it has some, and does not exclude it."""
+    return isinstance(optimizer, keras.optimizers.Optimizer) and bool(
+        optimizer.weight_decay and optimizer._use_weight_decay(variable)
+    )
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def argument_names(operation: Any) -> tuple[str, ...]:
+    """The names of the arguments of a layer's or operation's `call`, in order."""
+    return tuple(inspect.signature(operation.call).parameters)
 
 
 def keras_mask(tensor: Any) -> Any | None:
@@ -414,3 +460,66 @@ def write_state(model: Any, weights: Path, archive: Any, watch: Callable[[int], 
 def config_and_metadata(model: Any) -> tuple[str, str]:
     """The `config.json` and `metadata.json` of a model."""
     return saving_lib._serialize_model_as_json(model)
+
+
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Names that Keras makes up count from the beginning, and those made up afterwards do not skip any."""
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
+
+
+@contextlib.contextmanager
+def left_as_it_is(owner: Any) -> Iterator[None]:
+    """Everything in a layer or model is afterwards as it was, though its `call` runs on symbolic tensors here.
+
+    Those add nodes to the layers called, whose shared calls Keras would count when it saves the model; losses, which
+    Keras takes from values only, are dropped; and a layer without weights yet raises instead of making them.
+    """
+    layers = layer_tree(owner)
+    attributes = [(vars(layer), dict(vars(layer))) for layer in layers]
+    nodes = [(found, len(found)) for layer in layers for found in (layer._inbound_nodes, layer._outbound_nodes)]
+    for layer in layers:
+        vars(layer)["add_loss"] = lambda loss: None
+        if not layer.built:
+            vars(layer)["build"] = _refuse_to_build
+    try:
+        yield
+    finally:
+        for live, before in attributes:
+            live.clear()
+            live.update(before)
+        for found, count in nodes:
+            del found[count:]
+
+
+def _refuse_to_build(*args: Any, **kwargs: Any) -> None:
+    raise RuntimeError("a layer is called that has no weights yet")
+
+
+_OVERRIDDEN_BY_CLASSES = (
+    "call",
+    "compute_loss",
+    "compute_metrics",
+    "train_step",
+    "test_step",
+    "predict_step",
+    "make_train_function",
+    "make_test_function",
+    "make_predict_function",
+    "compile",
+    "fit",
+    "evaluate",
+    "predict",
+)
+
+
+def own_behavior(model: Any) -> list[str]:
+    """The methods by which a model's class computes or trains otherwise than Keras does."""
+    return [
+        name for name in _OVERRIDDEN_BY_CLASSES if getattr(type(model), name) is not getattr(Functional, name, None)
+    ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 import keras
 
 from advisor.graph import keras_internals as internals
+from advisor.graph.configuration import held_layers
+from advisor.graph.cycles import refuse_cycles
+from advisor.graph.tracing import Trace, trace_layer, trace_model
 
-ScopeKind = Literal["sequential", "functional", "opaque"]
+ScopeKind = Literal["sequential", "functional", "traced", "opaque"]
 Shape = tuple[int | None, ...]
 
 
@@ -68,15 +71,18 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Scope:
-    """One model of the tree of nested models, or a layer that hides others (`kind="opaque"`).
+    """One model of the tree of nested models, or a layer that holds others.
 
     Attributes:
         path: Empty for the outermost model, else the path of the node that first calls it.
-        kind: `sequential`, `functional`, or `opaque` where the order of calls is not known.
+        kind: `sequential`, `functional`, `traced` where Python code makes the calls, as it did on symbolic tensors, or
+            `opaque` where the order of calls is not known.
         model: The Keras model or layer.
         inputs: Paths of the input nodes, in the order of the flat inputs.
         outputs: Sources of the flat outputs.
-        refusal: Why nothing inside can be rewritten; None where it can.
+        structure: The symbolic inputs in the structure that the model takes; None where they are not known.
+        refusal: Why the calls inside cannot be changed; None where they can.
+        held: Paths of the nodes inside that the configuration of the model holds, and that can be changed even so.
     """
 
     path: str
@@ -84,7 +90,9 @@ class Scope:
     model: Any
     inputs: tuple[str, ...] = ()
     outputs: tuple[Source, ...] = ()
+    structure: Any = None
     refusal: str | None = None
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,12 +144,13 @@ class ModelGraph:
 
     def refusal(self, path: str) -> str | None:
         """Why the node cannot be rewritten, or None when it can."""
-        scope: str | None = self.nodes[path].scope
-        while scope is not None:
-            if self.scopes[scope].refusal:
-                return self.scopes[scope].refusal
-            scope = self._parent_scope(scope)
-        return None
+        child, scope = path, self.scopes[self.nodes[path].scope]
+        while True:
+            if scope.refusal and child not in scope.held:
+                return scope.refusal
+            if not scope.path:
+                return None
+            child, scope = scope.path, self.scopes[self.nodes[scope.path].scope]
 
     def sources(self, path: str) -> tuple[Source, ...]:
         """The leaf outputs a leaf reads, in the order of its inputs; several for an input of a shared nested model."""
@@ -200,9 +209,6 @@ class ModelGraph:
                 found[producer].append(node.path)
         return {path: tuple(readers) for path, readers in found.items()}
 
-    def _parent_scope(self, scope: str) -> str | None:
-        return self.nodes[scope].scope if scope else None
-
     def _scope_calls(self, scope: str) -> Iterator[Node]:
         for path in self._calls[id(self.scopes[scope].model)]:
             yield self.nodes[path]
@@ -215,6 +221,8 @@ class ModelGraph:
             return self._resolve(inner.outputs[source.index])
         if node.is_input and node.scope:
             scope = self.scopes[node.scope]
+            if node.path not in scope.inputs:
+                return ()  # a mask that came in with a tensor
             position = scope.inputs.index(node.path)
             # A model that an opaque layer holds reads what Python code gives it: no source is known.
             outer = (call.sources[position] for call in self._scope_calls(node.scope) if call.call is not None)
@@ -237,9 +245,11 @@ def read_graph(model: Any) -> ModelGraph:
 
     Raises:
         TypeError: If `model` is no `keras.Model`.
+        ValueError: If a layer of it holds itself.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
+    refuse_cycles(model)
     reader = _Reader()
     reader.read_scope(model, path="")
     calls: dict[int, list[str]] = defaultdict(list)
@@ -255,32 +265,78 @@ class _Reader:
         self.nodes: dict[str, Node] = {}
         self.scopes: dict[str, Scope] = {}
         self._expanded: set[int] = set()
+        self._called: set[int] = set()
 
     def read_scope(self, model: Any, path: str) -> None:
+        """Read a model of whose calls nothing is known yet."""
         self._expanded.add(id(model))
         functional = internals.functional_form(model)
-        if functional is None:
-            self._read_opaque(model, path)
-        else:
+        if functional is not None:
             self._read_functional(model, functional, path)
+            return
+        trace = None if isinstance(model, keras.Sequential) else trace_model(model)
+        if trace is not None:
+            self._read_traced(model, trace, path, trace.inputs)
+        else:
+            self._read_opaque(model, path)
 
     def _read_functional(self, model: Any, functional: Any, path: str) -> None:
         kind: ScopeKind = "sequential" if isinstance(model, keras.Sequential) else "functional"
-        refusal = None
-        if not internals.rebuilds_from_graph(model):
-            refusal = f"`{model.name}` is a {type(model).__name__}, a class that cannot be made from inputs and outputs"
         # Registered before its nodes, so that scopes stand in order from the outside in.
         self.scopes[path] = Scope(path, kind, model)
+        produced = self._read_calls(internals.recorded_calls(functional), path)
+        structure = internals.input_structure(functional)
+        outputs = keras.tree.flatten(internals.output_structure(functional))
+        self.scopes[path] = Scope(
+            path,
+            kind,
+            model,
+            inputs=tuple(produced[id(tensor)].path for tensor in keras.tree.flatten(structure)),
+            outputs=tuple(produced[id(tensor)] for tensor in outputs),
+            structure=structure,
+            refusal=_refusal_of_class(model, nested=bool(path)),
+            held=self._held(model, path),
+        )
+
+    def _read_traced(self, owner: Any, trace: Trace, path: str, inputs: Iterable[Any]) -> None:
+        self._expanded.add(id(owner))
+        self.scopes[path] = Scope(path, "traced", owner)
+        produced = self._read_calls(trace.calls, path)
+        self._list_uncalled(owner, path)
+        self.scopes[path] = Scope(
+            path,
+            "traced",
+            owner,
+            inputs=tuple(produced[id(tensor)].path for tensor in inputs),
+            outputs=tuple(produced[id(tensor)] for tensor in trace.outputs),
+            structure=trace.structure,
+            refusal=_refusal_of_code(owner),
+            held=self._held(owner, path),
+        )
+
+    def _read_opaque(self, owner: Any, path: str) -> None:
+        self._expanded.add(id(owner))
+        self.scopes[path] = Scope(path, "opaque", owner)
+        self._list_uncalled(owner, path)
+        self.scopes[path] = Scope(path, "opaque", owner, refusal=_refusal_of_code(owner), held=self._held(owner, path))
+
+    def _read_calls(self, calls: Iterable[internals.RecordedCall], path: str) -> dict[int, Source]:
+        """Add a node per call of one scope; where each symbolic tensor comes from, by `id`."""
         produced: dict[int, Source] = {}
+        first_paths: dict[int, str] = {}
         counts: dict[int, int] = defaultdict(int)
-        for call in internals.recorded_calls(functional):
-            counts[id(call.operation)] += 1
-            node_path = _join(path, _numbered(call.operation.name, counts[id(call.operation)]))
-            is_model = self._is_nested_model(call.operation)
+        for call in calls:
+            key = id(call.operation)
+            counts[key] += 1
+            if key not in first_paths:
+                first_paths[key] = self._free_path(_join(path, call.operation.name))
+            node_path = _numbered(first_paths[key], counts[key])
             data, masks = _split_masks(call)
             for index, tensor in enumerate(call.outputs):
                 produced[id(tensor)] = Source(node_path, index)
-            self.nodes[node_path] = Node(
+            self._called.add(key)
+            # Its place is kept, as the order of the nodes is that of the calls; what is in it is read after it.
+            self.nodes[node_path] = node = Node(
                 path=node_path,
                 scope=path,
                 operation=call.operation,
@@ -289,41 +345,45 @@ class _Reader:
                 mask_sources=tuple(produced[id(tensor)] for tensor in masks),
                 input_shapes=tuple(tuple(tensor.shape) for tensor in data),
                 output_shapes=tuple(tuple(tensor.shape) for tensor in call.outputs),
-                is_model=is_model,
             )
-            if id(call.operation) not in self._expanded:
-                if is_model:
-                    self.read_scope(call.operation, node_path)
-                elif _hides_layers(call.operation):
-                    self._read_opaque(call.operation, node_path)
-        inputs = keras.tree.flatten(internals.input_structure(functional))
-        outputs = keras.tree.flatten(internals.output_structure(functional))
-        self.scopes[path] = Scope(
-            path,
-            kind,
-            model,
-            inputs=tuple(produced[id(tensor)].path for tensor in inputs),
-            outputs=tuple(produced[id(tensor)] for tensor in outputs),
-            refusal=refusal,
-        )
+            is_model = self._is_readable(call.operation) if key in self._expanded else self._read_inside(node, data)
+            self.nodes[node_path] = replace(node, is_model=is_model)
+        return produced
 
-    def _read_opaque(self, owner: Any, path: str) -> None:
-        self._expanded.add(id(owner))
-        self.scopes[path] = Scope(
-            path,
-            "opaque",
-            owner,
-            refusal=f"the calls inside `{owner.name}` ({type(owner).__name__}) are Python code, not a graph",
-        )
+    def _read_inside(self, node: Node, data: list[Any]) -> bool:
+        """Read what the operation of a call holds; whether its own calls are known."""
+        operation, call = node.operation, node.call
+        assert call is not None
+        if self._is_nested_model(operation):
+            self.read_scope(operation, node.path)
+            return True
+        if not _hides_layers(operation):
+            return False
+        trace = trace_layer(operation, call) if _is_code(operation) else None
+        if trace is None:
+            self._read_opaque(operation, node.path)
+            return False
+        given = {id(tensor) for tensor in data}
+        pairs = zip(call.inputs, trace.inputs, strict=True)
+        self._read_traced(operation, trace, node.path, [inner for outer, inner in pairs if id(outer) in given])
+        return True
+
+    def _list_uncalled(self, owner: Any, path: str) -> None:
+        """List the layers that a layer or model holds and of whose calls nothing is known."""
         for layer in internals.direct_sublayers(owner):
-            if id(layer) in self._expanded:
+            if id(layer) in self._expanded or id(layer) in self._called:
                 continue
+            self._called.add(id(layer))
             node_path = self._free_path(_join(path, layer.name))
             self.nodes[node_path] = Node(node_path, path, layer, call=None, is_model=self._is_nested_model(layer))
             if isinstance(layer, keras.Model):
                 self.read_scope(layer, node_path)
             elif _hides_layers(layer):
                 self._read_opaque(layer, node_path)
+
+    def _held(self, owner: Any, path: str) -> frozenset[str]:
+        held = {id(layer) for layer in held_layers(owner)}
+        return frozenset(node.path for node in self.nodes.values() if node.scope == path and id(node.operation) in held)
 
     def _free_path(self, path: str) -> str:
         candidate, number = path, 1
@@ -332,8 +392,36 @@ class _Reader:
             candidate = f"{path}~{number}"
         return candidate
 
+    def _is_readable(self, operation: Any) -> bool:
+        """Whether the calls inside something that was read before are known."""
+        scopes = (scope for scope in self.scopes.values() if scope.model is operation)
+        return any(scope.kind != "opaque" for scope in scopes)
+
     def _is_nested_model(self, operation: Any) -> bool:
         return isinstance(operation, keras.Model) and internals.functional_form(operation) is not None
+
+
+def _refusal_of_class(model: Any, *, nested: bool) -> str | None:
+    """Why a model with a graph cannot be made from another graph."""
+    if internals.rebuilds_from_graph(model):
+        return None
+    name = type(model).__name__
+    if not nested:
+        return (
+            f"`{model.name}` is a {name}, a class that cannot be made from inputs and outputs; "
+            "`keras.Model(model.inputs, model.outputs)` is the same network without the class"
+        )
+    own = internals.own_behavior(model)
+    if own:
+        return (
+            f"`{model.name}` is a {name}, a class that cannot be made from inputs and outputs, "
+            f"and its own `{own[0]}` would be lost without it"
+        )
+    return None
+
+
+def _refusal_of_code(owner: Any) -> str:
+    return f"the calls inside `{owner.name}` ({type(owner).__name__}) are Python code, not a graph"
 
 
 def _split_masks(call: internals.RecordedCall) -> tuple[list[Any], list[Any]]:
@@ -357,6 +445,25 @@ def _hides_layers(operation: Any) -> bool:
     if type(operation).__module__.split(".")[0] == "keras":
         return False
     return bool(internals.direct_sublayers(operation))
+
+
+def _is_code(layer: Any) -> bool:
+    """Whether nothing but the layer's code says what it is, as a subclass of another layer is of that layer's kind."""
+    plain = (keras.Layer, keras.Model)
+    return not any(
+        cls in _KEPT_WHOLE
+        or (issubclass(cls, keras.Layer) and cls not in plain and cls.__module__.split(".")[0] in _KNOWN_PACKAGES)
+        for cls in type(layer).__mro__
+    )
+
+
+_KNOWN_PACKAGES = frozenset({"keras", "keras_normpack"})
+_KEPT_WHOLE: set[type] = set()
+
+
+def keep_whole(layer_class: type) -> None:
+    """Take a class and its subclasses for one layer, into whose calls nobody needs to look."""
+    _KEPT_WHOLE.add(layer_class)
 
 
 def _join(scope: str, name: str) -> str:

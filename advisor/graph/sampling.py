@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from advisor.graph.keras_internals import functional_form, input_structure, layer_tree
+from advisor.graph.keras_internals import layer_tree
 from advisor.graph.model_graph import ModelGraph, Node, read_graph
 
 # Sizes to try for an axis of unknown length, in pairs: for sequences, where short ones do, and for images, where deep
@@ -26,7 +26,7 @@ def sample_inputs(model: keras.Model, batch_size: int = 2, seed: int = 0) -> Any
     text layer knows that reads them.
 
     Args:
-        model: Built Sequential or Functional model.
+        model: Built model whose calls are known.
         batch_size: Samples, at least 1; a batch size fixed by `Input(batch_shape=…)` wins.
         seed: Seed of the random numbers; equal seeds give equal inputs.
 
@@ -47,23 +47,22 @@ def sample_inputs(model: keras.Model, batch_size: int = 2, seed: int = 0) -> Any
     """
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}")
-    functional = functional_form(model)
-    if functional is None:
+    graph = read_graph(model)
+    structure = graph.root.structure
+    if structure is None:
         raise ValueError(
-            f"Inputs can be sampled only for a built Sequential or Functional model. Received: `{model.name}` "
+            f"Inputs can be sampled only for a built model whose calls can be read. Received: `{model.name}` "
             f"({type(model).__name__}); call it on data or give it an `Input`"
         )
-    graph = read_graph(model)
-    structure = input_structure(functional)
     generator = np.random.default_rng(seed)
     arrays = [
         _draw(graph, node, shape, generator)
-        for node, shape in zip(graph.inputs, _shapes(functional, structure, batch_size), strict=True)
+        for node, shape in zip(graph.inputs, _shapes(model, structure, batch_size), strict=True)
     ]
     return keras.tree.pack_sequence_as(structure, arrays)
 
 
-def _shapes(functional: Any, structure: Any, batch_size: int) -> list[tuple[int, ...]]:
+def _shapes(model: Any, structure: Any, batch_size: int) -> list[tuple[int, ...]]:
     """Full shapes of the flat inputs that the model accepts."""
     tensors = keras.tree.flatten(structure)
     fixed_batch = next((tensor.shape[0] for tensor in tensors if tensor.shape[0] is not None), batch_size)
@@ -74,10 +73,10 @@ def _shapes(functional: Any, structure: Any, batch_size: int) -> list[tuple[int,
             (fixed_batch, *(_known(size, sequence_size, image_size, len(tensor.shape)) for size in tensor.shape[1:]))
             for tensor in tensors
         ]
-        if _accepts(functional, structure, shapes):
+        if _accepts(model, structure, shapes):
             return shapes
     raise ValueError(
-        f"`{functional.name}` accepts none of the sizes tried for its inputs of unknown size. "
+        f"`{model.name}` accepts none of the sizes tried for its inputs of unknown size. "
         f"Received: input shapes {[tensor.shape for tensor in tensors]}; give `Input` a full shape"
     )
 
@@ -88,11 +87,11 @@ def _known(size: int | None, sequence_size: int, image_size: int, rank: int) -> 
     return sequence_size if rank <= _SEQUENCE_RANK else image_size
 
 
-def _accepts(functional: Any, structure: Any, shapes: list[tuple[int, ...]]) -> bool:
+def _accepts(model: Any, structure: Any, shapes: list[tuple[int, ...]]) -> bool:
     tensors = keras.tree.flatten(structure)
     specs = [keras.KerasTensor(shape, tensor.dtype) for shape, tensor in zip(shapes, tensors, strict=True)]
     try:
-        outputs = functional.compute_output_spec(keras.tree.pack_sequence_as(structure, specs))
+        outputs = model.compute_output_spec(keras.tree.pack_sequence_as(structure, specs))
     except (ValueError, TypeError):
         return False
     return all(0 not in output.shape for output in keras.tree.flatten(outputs))

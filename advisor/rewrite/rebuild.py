@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
+from advisor.facts.replicas import strategy_scope
 from advisor.graph import (
     Configure,
     ConfigureLoss,
@@ -22,13 +23,18 @@ from advisor.graph import (
     Remove,
     Replace,
     Scope,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
 from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
 from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError, UncopyableError
+from advisor.rewrite.reconfigured import counterparts, reconfigured
+from advisor.rewrite.ways import Ways
 from advisor.rewrite.weights import Succession, WeightOrigin, carry_identity, carry_weights
 
 
@@ -39,10 +45,12 @@ class Rebuilt:
     Attributes:
         model: The new model; the old one is as it was.
         weight_map: Where each of its variables got its value, by variable path.
+        notes: What else a user should know about it, a sentence each.
     """
 
     model: Any
     weight_map: Mapping[str, WeightOrigin]
+    notes: tuple[str, ...] = ()
 
 
 def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
@@ -66,60 +74,72 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     >>> [layer.name for layer in rebuild(read_graph(model), [Remove("drop")]).model.layers]
     ['dense']
     """
-    if graph.root.refusal:
-        raise RewriteError(f"`{graph.model.name}` cannot be rewritten: {graph.root.refusal}.")
-    _refuse_hidden_sharing(graph)
-    operations = [node.operation for node in graph.nodes.values()]
+    _refuse_what_cannot_change(graph, edits)
+    ways = Ways(graph, edits)
+    _refuse_hidden_sharing(graph, ways)
+    operations = [graph.model, *(node.operation for node in graph.nodes.values())]
     inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
     with (
+        strategy_scope(graph.model),
         keras.saving.custom_object_scope(custom_objects(operations)),
         internals.room_for_depth(len(operations) + inserted),
     ):
         try:
             with internals.deferred_variables():
-                builder = _Builder(graph, edits)
-                model = builder.build(graph.root)
+                builder = _Builder(graph, edits, ways)
+                model = builder.make(graph.root)
         except RewriteError:
             raise
         except Exception:
             # Some layers make variables from values, which cannot wait; build them the ordinary way.
-            builder = _Builder(graph, edits)
+            builder = _Builder(graph, edits, ways)
             model = _or_rewrite_error(builder, graph)
-    weight_map, old_of = carry_weights(graph, builder.successions, model)
-    carry_identity(builder.alike())
-    carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
-    return Rebuilt(model, weight_map)
+        weight_map, old_of = carry_weights(graph, builder.successions, model)
+        alike = list(builder.alike())
+        carry_identity(alike)
+        _set_trainable(graph, alike, [edit for edit in edits if isinstance(edit, SetTrainable)])
+        carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
+    return Rebuilt(model, weight_map, tuple(builder.notes))
 
 
 def _or_rewrite_error(builder: _Builder, graph: ModelGraph) -> Any:
     try:
-        return builder.build(graph.root)
+        return builder.make(graph.root)
     except RewriteError:
         raise
     except Exception as error:
         raise RewriteError(f"`{graph.model.name}` could not be rebuilt: {error}") from error
 
 
+def _set_trainable(graph: ModelGraph, alike: Sequence[tuple[Any, Any]], edits: Sequence[SetTrainable]) -> None:
+    successors = {id(old): new for old, new in alike}
+    for edit in edits:
+        old = graph.nodes[edit.path].operation
+        if id(old) not in successors:
+            raise RewriteError(f"`{edit.path}` has no counterpart in the new model. By hand: {edit.describe()}")
+        successors[id(old)].trainable = edit.trainable
+
+
 class _Builder:
     """Builds the scopes of a graph anew, innermost when first needed."""
 
-    def __init__(self, graph: ModelGraph, edits: Sequence[Edit]) -> None:
+    def __init__(self, graph: ModelGraph, edits: Sequence[Edit], ways: Ways) -> None:
         self._graph = graph
+        self._ways = ways
         self._made: dict[int, Any] = {}
         self.successions: list[Succession] = []
+        self.notes: list[str] = []
         self._models: list[tuple[Any, Any]] = []
         self._removed = {edit.path for edit in edits if isinstance(edit, Remove)}
         self._before: dict[str, list[LayerSpec]] = defaultdict(list)
         self._after: dict[str, list[LayerSpec]] = defaultdict(list)
         self._layer_edits: dict[int, list[Edit]] = defaultdict(list)
         for edit in edits:
-            if edit.path not in graph.nodes:
-                raise RewriteError(f"there is no node `{edit.path}` in `{graph.model.name}`")
             if isinstance(edit, InsertBefore):
                 self._before[edit.path].extend(edit.specs)
             elif isinstance(edit, InsertAfter):
                 self._after[edit.path].extend(edit.specs)
-            elif isinstance(edit, (Configure, Replace, Wrap)):
+            elif isinstance(edit, (Configure, Replace, Substitute, Wrap)):
                 self._layer_edits[id(graph.nodes[edit.path].operation)].append(edit)
 
     def alike(self) -> Iterator[tuple[Any, Any]]:
@@ -127,11 +147,15 @@ class _Builder:
         yield from reversed(self._models)
         for succession in self.successions:
             if isinstance(succession.old, keras.Layer):
-                old, new = internals.layer_tree(succession.old), internals.layer_tree(succession.new)
+                old, new = succession.old_layers, succession.new_layers
                 # Only the outermost layers correspond where the insides differ.
                 yield from zip(old, new, strict=True) if len(old) == len(new) else [(old[0], new[0])]
 
-    def build(self, scope: Scope) -> Any:
+    def make(self, scope: Scope) -> Any:
+        """The scope's model or layer, made anew."""
+        return self._build(scope) if self._ways.of(scope) == "graph" else self._reconfigure(scope)
+
+    def _build(self, scope: Scope) -> Any:
         nodes = [node for node in self._graph.nodes.values() if node.scope == scope.path]
         names = _Names({node.name for node in nodes if self._stays(node)})
         make = self._build_sequential if scope.kind == "sequential" else self._build_functional
@@ -141,6 +165,32 @@ class _Builder:
         self._models.append((scope.model, model))
         return model
 
+    def _reconfigure(self, scope: Scope) -> Any:
+        """The scope's model or layer, made by its own class with the changed layers in its configuration."""
+        first, first_model = len(self.successions), len(self._models)
+        children = self._ways.edited_children(scope)
+        exchanges = [(node.operation, self._held(node)) for node in children]
+        new = reconfigured(scope.model, exchanges)
+        # The class made the layers once more, from the configurations of those that were made here.
+        copies = counterparts(new, exchanges)
+        apart = tuple((old, copies[id(made)]) for old, made in exchanges)
+        self.successions[first:] = [
+            Succession(scope.path, scope.model, new, (), same_class=True, changed=None, apart=apart),
+            *(replace(made, new=copies[id(made.new)]) for made in self.successions[first:]),
+        ]
+        self._models[first_model:] = [(old, copies[id(made)]) for old, made in self._models[first_model:]]
+        return new
+
+    def _held(self, node: Node) -> Any:
+        """The new layer for one that a configuration holds."""
+        if self._before[node.path] or self._after[node.path]:
+            raise RewriteError(
+                f"nothing can be put before or after `{node.path}`, which Python code calls. Write it into that code."
+            )
+        if node.path in self._removed:
+            return keras.layers.Identity(name=node.name, dtype=_float_policy(node.operation).name)
+        return self._operation(node)
+
     def _stays(self, node: Node) -> bool:
         return any(path not in self._removed for path in self._graph.calls_of(node.path))
 
@@ -149,11 +199,12 @@ class _Builder:
         layers = [self._input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
         for node in nodes:
             # Besides the layers there are the operations by which Keras computes masks; it does so again by itself.
-            if node.is_input or not node.is_layer:
+            if not node.is_layer:
                 continue
-            layers += self._insertions(self._before[node.path], node, names)
-            if node.path not in self._removed:
-                layers.append(self._operation(node))
+            if not node.is_input:
+                layers += self._insertions(self._before[node.path], node, names)
+                if node.path not in self._removed:
+                    layers.append(self._operation(node))
             layers += self._insertions(self._after[node.path], node, names)
         if all(_is_input(layer) for layer in layers):
             layers.append(keras.layers.Identity(name=names.free(nodes[-1].name)))
@@ -165,6 +216,7 @@ class _Builder:
     def _build_functional(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
         functional = internals.functional_form(scope.model)
         new: dict[int, Any] = {}
+        entries: dict[int, Any] = {}  # the inputs themselves, which `new` replaces by what is inserted after them
 
         def renewed(structure: Any) -> Any:
             return keras.tree.map_structure(lambda x: new[id(x)] if isinstance(x, keras.KerasTensor) else x, structure)
@@ -178,12 +230,21 @@ class _Builder:
             else:
                 outputs = self._call(node, renewed, names)
             flat = keras.tree.flatten(outputs)
+            if node.is_input:
+                entries[id(node.call.outputs[0])] = flat[0]
             for spec_layer in self._insertions(self._after[node.path], node, names):
                 flat[0] = spec_layer(flat[0])
             new.update(zip(map(id, node.call.outputs), flat, strict=True))
-        inputs = keras.tree.map_structure(lambda x: new[id(x)], internals.input_structure(functional))
+        inputs = keras.tree.map_structure(lambda x: entries[id(x)], internals.input_structure(functional))
         outputs = keras.tree.map_structure(lambda x: new[id(x)], internals.output_structure(functional))
-        return type(scope.model)(inputs=inputs, outputs=outputs, name=scope.model.name)
+        cls = type(scope.model)
+        if not internals.rebuilds_from_graph(scope.model):
+            self.notes.append(
+                f"`{scope.path}` is a plain keras.Model now: its class {cls.__name__} makes its own layers and cannot "
+                "take changed ones."
+            )
+            cls = keras.Model
+        return cls(inputs=inputs, outputs=outputs, name=scope.model.name)
 
     def _bypass(self, node: Node, scope: Scope, renewed: Any, names: _Names) -> Any:
         first = renewed(_first_tensor(node.call))
@@ -218,10 +279,13 @@ class _Builder:
         """The new layer for a node's layer; one and the same for all calls."""
         key = id(node.operation)
         if key not in self._made:
-            if self._layer_edits[key] or _is_copied_whole(self._graph, node):
+            scope = self._ways.inside(node)
+            if self._layer_edits[key] and scope is not None and self._ways.is_edited(scope):
+                raise RewriteError(f"`{node.path}` and something inside it cannot change at once")
+            if scope is None or self._layer_edits[key] or self._ways.of(scope) == "whole":
                 self._made[key] = self._succeed(node)
             else:
-                self._made[key] = self.build(self._graph.scopes[self._graph.calls_of(node.path)[0]])
+                self._made[key] = self.make(scope)
         return self._made[key]
 
     def _succeed(self, node: Node) -> Any:
@@ -247,13 +311,17 @@ class _Builder:
                     )
                 )
                 return new
+            elif isinstance(edit, Substitute):
+                new = clone_layer(edit.layer)
+                self.successions.append(Succession(node.path, edit.layer, new, (), same_class=True, changed=None))
+                return new
         new = clone_layer(old, changes)
         configured = any(isinstance(edit, Configure) for edit in edits)
         changed = frozenset(changes) if configured else None
         self.successions.append(Succession(node.path, old, new, tuple(rules), same_class=True, changed=changed))
         for edit in edits:
             if isinstance(edit, Wrap):
-                new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})
+                new = edit.wrapper(new, **{"name": old.name, **edit.config})
         return new
 
     def _insertions(self, specs: Sequence[LayerSpec], node: Node, names: _Names) -> list[Any]:
@@ -282,7 +350,10 @@ class _Names:
 
 
 def _first_tensor(call: Any) -> Any:
-    return next(leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if isinstance(leaf, keras.KerasTensor))
+    """The first tensor in the order of the operation's arguments, in whatever order they were named in the call."""
+    named = [call.kwargs.get(name) for name in internals.argument_names(call.operation)]
+    tensors = keras.tree.flatten([*call.args, *named, *call.kwargs.values()])
+    return next(leaf for leaf in tensors if isinstance(leaf, keras.KerasTensor))
 
 
 def _float_policy(layer: Any) -> Any:
@@ -294,14 +365,22 @@ def _float_policy(layer: Any) -> Any:
     return keras.dtype_policies.DTypePolicy(computed if computed == policy.variable_dtype else f"mixed_{computed}")
 
 
-def _refuse_hidden_sharing(graph: ModelGraph) -> None:
+def _refuse_what_cannot_change(graph: ModelGraph, edits: Sequence[Edit]) -> None:
+    for edit in edits:
+        if edit.path not in graph.nodes:
+            raise RewriteError(f"there is no node `{edit.path}` in `{graph.model.name}`")
+        reason = refusal_of(edit, graph)
+        if reason:
+            raise RewriteError(f"`{edit.path}` cannot be rewritten: {reason}.")
+
+
+def _refuse_hidden_sharing(graph: ModelGraph, ways: Ways) -> None:
     """Raise `UncopyableError` where layers hold the same layer inside, as their copies would not."""
     holders: dict[int, Node] = {}
     for node in graph.nodes.values():
-        # What cannot be rewritten is copied with the layer around it.
-        if not node.is_layer or node.is_input or graph.refusal(node.path):
+        if not node.is_layer or node.is_input or not ways.is_made_by_graph(node):
             continue
-        inside = internals.layer_tree(node.operation) if _is_copied_whole(graph, node) else [node.operation]
+        inside = internals.layer_tree(node.operation) if ways.is_copied_whole(node) else [node.operation]
         for layer in inside:
             holder = holders.setdefault(id(layer), node)
             if holder.operation is not node.operation:
@@ -310,11 +389,6 @@ def _refuse_hidden_sharing(graph: ModelGraph) -> None:
                     "holds inside: their copies would have one each, and so would the model once saved and loaded. "
                     "Call that layer itself where the model is put together."
                 )
-
-
-def _is_copied_whole(graph: ModelGraph, node: Node) -> bool:
-    first = graph.calls_of(node.path)[0]
-    return not node.is_model or first not in graph.scopes or graph.scopes[first].refusal is not None
 
 
 def _is_input(layer: Any) -> bool:

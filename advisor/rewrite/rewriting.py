@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from advisor.graph import ModelGraph, read_graph
 from advisor.graph.keras_internals import variable_paths
+from advisor.graph.source_code import by_hand, plain_arguments
 from advisor.graph.stored_model import load_values
 from advisor.rewrite.errors import RewriteError, UncopyableError
 from advisor.rewrite.planner import merged_edits, plan_round
@@ -64,6 +64,7 @@ class Rewrite:
         weight_map: Where each of its variables got its value, by variable path.
         parity: Largest relative difference at inference that a round of exact fixes made; None when unverified or when
             there were none.
+        notes: What else to know about the model, a sentence each, such as a class that had to be given up.
     """
 
     original: Any = field(repr=False)
@@ -72,6 +73,7 @@ class Rewrite:
     skipped: tuple[Skipped, ...]
     weight_map: Mapping[str, WeightOrigin] = field(repr=False)
     parity: float | None
+    notes: tuple[str, ...] = ()
 
     @property
     def model(self) -> Any:
@@ -107,22 +109,10 @@ def layer_lines(graph: ModelGraph) -> list[str]:
 
 def _arguments(layer: Any) -> str:
     try:
-        config = layer.get_config()
+        arguments = plain_arguments(layer)
     except Exception:
         return "…"  # a hand-written layer that does not tell them
-    defaults = {name: parameter.default for name, parameter in inspect.signature(type(layer)).parameters.items()}
-    return ", ".join(
-        f"{name}={value!r}"
-        for name, value in config.items()
-        if isinstance(value, (bool, int, float, str, tuple, list))
-        and name in defaults
-        and value != defaults[name]
-        and (name, value) not in _SAID_DIFFERENTLY
-    )
-
-
-# What a configuration says where the argument was left at its default.
-_SAID_DIFFERENTLY = (("activation", "linear"), ("data_format", "channels_last"))
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
 
 
 def rewrite(
@@ -170,6 +160,7 @@ class _Rewriting:
         self._done: set[tuple[str, tuple[str, ...], str]] = set()
         self._weight_maps: list[Mapping[str, WeightOrigin]] = []
         self._parity: float | None = None
+        self._notes: list[str] = []
         self._round = 0
 
     def run(self, findings: Sequence[Finding]) -> Rewrite:
@@ -189,6 +180,7 @@ class _Rewriting:
             skipped=tuple(self._left(findings)),
             weight_map=_composed(self._weight_maps),
             parity=self._parity,
+            notes=tuple(self._notes),
         )
 
     def _is_candidate(self, finding: Finding) -> bool:
@@ -211,6 +203,7 @@ class _Rewriting:
             return False
         self._current = rebuilt.model
         self._weight_maps.append(rebuilt.weight_map)
+        self._notes.extend(rebuilt.notes)
         if difference is not None:
             self._parity = max(self._parity or 0.0, difference)
         for finding in accepted:
@@ -232,9 +225,11 @@ class _Rewriting:
         return None
 
     def _give_up(self, findings: Iterable[Finding], reason: str) -> None:
+        graph = read_graph(self._current)
         for finding in findings:
             assert finding.fix is not None
-            self._rolled_back[_key(finding)] = Skipped(finding, f"{reason} By hand: {finding.fix.by_hand}")
+            code = by_hand(finding.fix.edits, graph)
+            self._rolled_back[_key(finding)] = Skipped(finding, f"{reason} By hand: {code}")
 
     def _largest_sound_part(
         self, graph: ModelGraph, findings: Sequence[Finding], verify: bool

@@ -39,11 +39,12 @@ class Succession:
 
     Attributes:
         path: Path of the old node.
-        old: The old layer.
+        old: The old layer, or its substitute.
         new: The new one.
         weights: Compute values of new variables, in order.
         same_class: Whether variables of equal name and shape mean the same in both.
         changed: Arguments that differ between the two; None where the layer is a plain copy.
+        apart: Old and new layers inside that have a succession of their own.
     """
 
     path: str
@@ -52,6 +53,22 @@ class Succession:
     weights: tuple[WeightRule, ...]
     same_class: bool
     changed: frozenset[str] | None
+    apart: tuple[tuple[Any, Any], ...] = ()
+
+    @property
+    def old_layers(self) -> list[Any]:
+        """The old layer and those inside it, without what is apart."""
+        return _without([old for old, _ in self.apart], internals.layer_tree(self.old))
+
+    @property
+    def new_layers(self) -> list[Any]:
+        """The new layer and those inside it, without what is apart."""
+        return _without([new for _, new in self.apart], internals.layer_tree(self.new))
+
+
+def _without(apart: list[Any], layers: list[Any]) -> list[Any]:
+    left_out = {id(layer) for whole in apart for layer in internals.layer_tree(whole)}
+    return [layer for layer in layers if id(layer) not in left_out]
 
 
 def carry_weights(
@@ -78,7 +95,12 @@ def carry_weights(
     for succession in successions:
         for new, old in _paired(succession):
             internals.initialize(new, old)
-            origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            # A model that is copied as a whole has no path.
+            if not succession.path or succession.old is graph.nodes[succession.path].operation:
+                origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            else:
+                # The weights of a substitute were computed before the rebuild.
+                origins[id(new)] = WeightOrigin("mapped", succession.path)
             old_of[id(new)] = old
             _carry_attributes(new, old, succession)
         for rule in succession.weights:
@@ -89,7 +111,7 @@ def carry_weights(
                     internals.defer_to(new, partial(_one_computed, rule, read, name))
                 origins[id(new)] = WeightOrigin("mapped", succession.path)
         if succession.changed is None:
-            _carry_other_state(succession.old, succession.new)
+            _carry_other_state(succession)
     if in_memory:
         for variable in new_model.variables:
             internals.initialize_fresh(variable)
@@ -126,6 +148,9 @@ def _paired(succession: Succession) -> list[tuple[Any, Any]]:
     if not isinstance(succession.old, keras.Layer) or not succession.same_class:
         return []
     old, new = succession.old.variables, succession.new.variables
+    if succession.apart:
+        settled = {id(variable) for pair in succession.apart for layer in pair for variable in layer.variables}
+        old, new = ([v for v in variables if id(v) not in settled] for variables in (old, new))
     if succession.changed is not None:
         return _by_name(old, new)
     if [tuple(v.shape) for v in old] != [tuple(v.shape) for v in new]:
@@ -178,11 +203,11 @@ def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
             setattr(new, attribute, getattr(old, attribute))
 
 
-def _carry_other_state(old: Any, new: Any) -> None:
-    """State that is no variable: statistics of `Normalization`, vocabularies, bins, and what a layer stores by itself."""
-    if not isinstance(old, keras.Layer):
+def _carry_other_state(succession: Succession) -> None:
+    """State that is no variable: statistics of `Normalization`, vocabularies, bins, what a layer stores by itself."""
+    if not isinstance(succession.old, keras.Layer):
         return
-    parts = list(zip(internals.layer_tree(old), internals.layer_tree(new), strict=True))
+    parts = list(zip(succession.old_layers, succession.new_layers, strict=True))
     for old_part, new_part in parts:
         if hasattr(old_part, "finalize_state") or _stores_by_itself(old_part):
             store: dict[str, Any] = {}

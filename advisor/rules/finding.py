@@ -44,11 +44,6 @@ class Fix:
     edits: tuple[Edit, ...]
     safety: Safety
 
-    @property
-    def by_hand(self) -> str:
-        """What a person has to do who carries the fix out by hand."""
-        return "; ".join(edit.describe() for edit in self.edits)
-
 
 @dataclass(frozen=True)
 class PlanChange:

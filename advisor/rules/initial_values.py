@@ -19,7 +19,7 @@ def initialized_by(layer: LayerFacts, initializers: Mapping[str, str | keras.ini
 
     Args:
         layer: The layer, not yet trained; its variables of other names keep their values.
-        initializers: Per variable name (`"kernel"`, `"depthwise_kernel"`), a name that `keras.initializers.get` knows or
+        initializers: Per variable name (`"kernel"`, `"pointwise_kernel"`), a name `keras.initializers.get` knows or
             an initializer; give it a seed, so that two rewrites agree.
 
     Returns:

@@ -12,10 +12,9 @@ import numpy as np
 
 from advisor.advice import Advice, advise
 from advisor.facts import Kind, kind_of
-from advisor.graph import ConfigureLoss, ModelGraph, Remove, read_graph
+from advisor.graph import ConfigureLoss, ModelGraph, Remove, SetTrainable, read_graph
 from advisor.graph.keras_internals import (
     functional_form,
-    input_structure,
     layer_tree,
     output_structure,
     variable_paths,
@@ -43,7 +42,7 @@ def check_laws(model: keras.Model, *, safety: str | Sequence[str] | None = None,
     8. The result saves, loads with `safe_mode=True`, and trains.
 
     Args:
-        model: Sequential or Functional model.
+        model: Any built model whose calls can be read.
         safety: As in `Advice.apply`.
         **arguments: Keyword arguments of `advise`.
 
@@ -199,18 +198,28 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     old_graph, new_graph = read_graph(model), read_graph(new)
     edits = [edit for applied in rewrite.applied if applied.finding.fix for edit in applied.finding.fix.edits]
     removed = {edit.path for edit in edits if isinstance(edit, Remove)}
+    # What is inside gets the flag, too.
+    flagged = {
+        path
+        for edit in edits
+        if isinstance(edit, SetTrainable)
+        for path in old_graph.nodes
+        if f"{path}/".startswith(f"{edit.path}/")
+    }
     lost = set(_operations(old_graph)) - set(_operations(new_graph)) - removed
     _demand(not lost, 5, f"layers lost their names: {sorted(lost)}")
     _demand(
         [node.name for node in old_graph.inputs] == [node.name for node in new_graph.inputs], 5, "inputs changed names"
     )
-    for side in (input_structure, output_structure):
-        kept = _shapes(side(functional_form(model))) == _shapes(side(functional_form(new)))
-        _demand(kept, 5, f"the {side.__name__.replace('_', ' ')} of the model changed")
+    kept = _shapes(old_graph.root.structure) == _shapes(new_graph.root.structure)
+    _demand(kept, 5, "the input structure of the model changed")
+    _demand(_output_shapes(model) == _output_shapes(new), 5, "the output structure of the model changed")
     for path in set(_operations(old_graph)) & set(_operations(new_graph)) - removed:
         old_layer, new_layer = old_graph.nodes[path].operation, new_graph.nodes[path].operation
         if isinstance(old_layer, keras.Layer):
-            _demand(old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag")
+            _demand(
+                path in flagged or old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag"
+            )
             _demand(old_layer.dtype_policy.name == new_layer.dtype_policy.name, 5, f"`{path}` lost its precision")
         _demand(len(old_graph.calls_of(path)) == len(new_graph.calls_of(path)), 5, f"`{path}` is shared no longer")
     if not any(isinstance(edit, ConfigureLoss) for edit in edits):
@@ -220,6 +229,14 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
 
 def _operations(graph: ModelGraph) -> list[str]:
     return [path for path, node in graph.nodes.items() if node.is_layer and graph.calls_of(path)[0] == path]
+
+
+def _output_shapes(model: keras.Model) -> Any:
+    """Shapes and types in the structure that the model gives."""
+    functional = functional_form(model)
+    if functional is None:
+        return _shapes(model.compute_output_spec(read_graph(model).root.structure))
+    return _shapes(output_structure(functional))
 
 
 def _shapes(structure: Any) -> Any:

@@ -17,7 +17,7 @@ def facts_of(model: Any) -> Facts:
         RewriteError: If the model cannot be rewritten.
     """
     graph = read_graph(model)
-    if graph.root.refusal:
+    if graph.root.refusal and not graph.root.held:
         raise RewriteError(f"`{model.name}` cannot be rewritten: {graph.root.refusal}.")
     return gather_facts(graph)
 
@@ -50,6 +50,25 @@ def chosen(
             raise RewriteError(f"`{refused[0]}` cannot be rewritten: {facts.graph.refusal(refused[0])}.")
         candidates = [facts.layers[path] for path in wanted]
     return [layer for layer in candidates if not facts.graph.refusal(layer.path)]
+
+
+def named(facts: Facts, paths: str | Iterable[str], argument: str) -> list[str]:
+    """The paths a user named, of leaves or of nested models.
+
+    Args:
+        facts: Facts of the model.
+        paths: Paths given by the user.
+        argument: Name of the user's argument, for the message.
+
+    Raises:
+        ValueError: If a path names nothing in the model.
+    """
+    wanted = [paths] if isinstance(paths, str) else list(paths)
+    missing = [path for path in wanted if path not in facts.graph.nodes]
+    if missing:
+        known = ", ".join(path for path, node in facts.graph.nodes.items() if not node.is_input)
+        raise ValueError(f"`{argument}` names no layer of the model: {missing}. Its layers: {known}")
+    return wanted
 
 
 def first_calls(facts: Facts, layers: Iterable[LayerFacts]) -> list[LayerFacts]:

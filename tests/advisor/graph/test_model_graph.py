@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from advisor.graph import Source, read_graph
@@ -146,14 +147,15 @@ def test_subclassed_models_are_listed_and_refused():
     assert graph.inputs == graph.outputs == ()
 
 
-def test_a_hand_written_block_hides_its_layers():
+def test_the_code_of_a_hand_written_block_is_read():
     x = keras.Input((4,))
     model = keras.Model(x, layers.Dense(1, name="out")(Block(name="block")(x)))
     graph = read_graph(model)
-    assert graph.scopes["block"].kind == "opaque"
+    assert graph.scopes["block"].kind == "traced"
     assert "`block` (Block)" in graph.refusal("block/inside")
     assert graph.refusal("out") is graph.refusal("block") is None
-    assert graph.producers("out") == ("block",)
+    assert graph.producers("out") == ("block/inside",)
+    assert graph.nodes["block/inside"].output_shapes == ((None, 4),)
 
 
 def test_a_model_class_with_its_own_constructor_is_read_but_refused():
@@ -181,26 +183,27 @@ def test_only_models_are_read():
         read_graph(layers.Dense(1))
 
 
-def test_a_model_inside_a_hand_written_block_has_no_known_sources():
+def test_a_model_inside_a_block_whose_code_needs_values_has_no_known_sources():
     class Encoder(layers.Layer):
         def __init__(self):
             super().__init__(name="block")
             self.inner = encoder()
 
         def call(self, x):
-            return self.inner(x)
+            return self.inner(tf.identity(x))
 
     x = keras.Input((4,))
     graph = read_graph(keras.Model(x, layers.Dense(1, name="out")(Encoder()(x))))
+    assert graph.scopes["block"].kind == "opaque"
     assert graph.producers("block/encoder/hidden") == ()
     assert graph.consumers("block/encoder/hidden") == ("block/encoder/relu",)
     assert "`block` (Encoder)" in graph.refusal("block/encoder/hidden")
 
 
-def test_a_model_inside_a_wrapper_is_listed_and_refused():
+def test_a_model_inside_a_wrapper_is_listed_and_held_by_it():
     frames = keras.Input((5, 4))
     model = keras.Model(frames, layers.TimeDistributed(encoder(), name="each")(frames))
     graph = read_graph(model)
     assert graph.consumers("each/encoder/hidden") == ("each/encoder/relu",)
-    assert "`each` (TimeDistributed)" in graph.refusal("each/encoder/hidden")
-    assert graph.refusal("each") is None
+    assert graph.scopes["each"].held == {"each/encoder"}
+    assert graph.refusal("each/encoder/hidden") is graph.refusal("each") is None

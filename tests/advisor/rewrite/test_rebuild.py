@@ -303,6 +303,16 @@ def test_insertions_go_where_they_are_told():
     assert graph.consumers("body/conv_layer_normalization") == ("body/conv_dropout",)
 
 
+def test_the_first_input_is_that_of_the_first_argument_however_the_arguments_are_named():
+    inputs, mask = keras.Input((6, 8), name="inputs"), keras.Input((6, 6), dtype="bool", name="mask")
+    attended = layers.MultiHeadAttention(2, 4, name="attention")(attention_mask=mask, value=inputs, query=inputs)
+    model = keras.Model([inputs, mask], attended)
+    copy = rebuild(read_graph(model), [InsertBefore("attention", (LayerSpec(layers.LayerNormalization),))]).model
+    graph = read_graph(copy)
+    assert graph.producers("attention") == ("attention_layer_normalization",)
+    assert graph.producers("attention_layer_normalization") == ("inputs",)
+
+
 def test_new_layers_compute_in_the_precision_around_them():
     model = half_precision()
     path = next(path for path, node in read_graph(model).nodes.items() if "conv2d" in path)
@@ -379,8 +389,8 @@ def test_subclassed_models_are_refused_with_the_reason():
 
     net = Net()
     net(np.ones((1, 3)))
-    with pytest.raises(RewriteError, match=r"`net` cannot be rewritten: .*Python code"):
-        rebuild(read_graph(net))
+    with pytest.raises(RewriteError, match=r"`dense` cannot be rewritten: .*Python code"):
+        rebuild(read_graph(net), [Configure("dense", {"use_bias": False})])
 
 
 def test_an_edit_of_an_unknown_node_is_refused():

@@ -62,7 +62,7 @@ def assert_fixed_alike(path, folder, **arguments):
     return second
 
 
-@pytest.mark.parametrize("make", (*MODELS, large_net), ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [*MODELS, large_net], ids=lambda make: make.__name__)
 def test_a_fix_from_file_to_file_is_that_in_memory(make, tmp_path):
     randomize_weights(make()).save(tmp_path / "m.keras")
     assert_fixed_alike(tmp_path / "m.keras", tmp_path)
