@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.models.functional import Functional, functional_like_constructor
@@ -261,11 +263,37 @@ def is_deferred(variable: Any) -> bool:
 
 def defer_to(variable: Any, read: Callable[[], Any]) -> None:
     """Let a deferred variable get its value from a function whenever it is asked for it, and hold none."""
+    variable._initializer = _Read(read)
 
-    def value(shape: Any, dtype: Any = None) -> Any:
-        return keras.ops.convert_to_tensor(read(), dtype=dtype)
 
-    variable._initializer = value
+class _Read:
+    """Stands in for the initializer of a variable whose value is somewhere else."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self.read = read
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        value = self.read()
+        if _is_large(value) and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # TensorFlow would take two more copies in passing.
+            value = tf.experimental.dlpack.from_dlpack(value.__dlpack__())
+        return keras.ops.convert_to_tensor(value, dtype=dtype)
+
+
+def _is_large(value: Any) -> bool:
+    """Whether an array is worth an effort not to copy it, and laid out so that every backend can use it as it is."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "fiu"
+        and value.nbytes > LARGE
+        and value.ctypes.data % ALIGNMENT == 0
+    )
+
+
+LARGE = 1 << 20
+ALIGNMENT = 64
 
 
 def initialize(variable: Any, value: Any) -> None:
@@ -373,29 +401,52 @@ def weights_store(opened: Any) -> Any:
         def open(self, name: str, mode: str) -> Any:
             return opened
 
-    return saving_lib.H5IOStore("weights", archive=Archive(), mode="r")
+    return _ReadStore("weights", archive=Archive(), mode="r")
+
+
+class _ReadStore(saving_lib.H5IOStore):
+    """A weights file whose arrays a tensor can share."""
+
+    def __getitem__(self, key: str) -> Any:
+        dataset = saving_lib.safe_get_h5_dataset(self._h5_entry_group, key)
+        if dataset.nbytes <= LARGE or "dtype" in dataset.attrs:
+            return super().__getitem__(key)
+        room = np.empty(dataset.nbytes + ALIGNMENT, np.uint8)
+        begin = -room.ctypes.data % ALIGNMENT
+        array = room[begin : begin + dataset.nbytes].view(dataset.dtype).reshape(dataset.shape)
+        dataset.read_direct(array)
+        return array
 
 
 class _WatchedStore(saving_lib.H5IOStore):
-    """A weights file that says what goes into it."""
+    """A weights file that says what goes into it, and takes values from another file without a detour."""
 
-    def __init__(self, path: Path, watch: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, watch: Callable[[int], None]) -> None:
         super().__init__(path, mode="w")
         self._watch = watch
 
-    def make(self, path: str, metadata: Any = None) -> Any:
-        self._watch(path)
-        return super().make(path, metadata)
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._watch(math.prod(getattr(value, "shape", ())))
+        read = getattr(getattr(value, "_initializer", None), "read", None)
+        if read is not None:
+            array = read()
+            value = array if _is_large(array) and array.dtype == value.dtype else value
+        if not _is_large(value):
+            super().__setitem__(key, value)
+            return
+        if not self._h5_entry_initialized:
+            self._create_h5_group(self._h5_entry_path)
+        self._h5_entry_group[key] = value
 
 
-def write_state(model: Any, weights: Path, archive: Any, watch: Callable[[str], None]) -> None:
+def write_state(model: Any, weights: Path, archive: Any, watch: Callable[[int], None]) -> None:
     """Write what a model holds beside its configuration, as Keras does, one variable after the other.
 
     Args:
         model: The model.
         weights: The HDF5 file to write.
         archive: The zip file that vocabularies and the like go into.
-        watch: Called with the path of everything that has state, before it is written.
+        watch: Called with the number of values that are written next.
     """
     weights_store = _WatchedStore(weights, watch)
     assets = saving_lib.DiskIOStore("assets", archive=archive, mode="w")

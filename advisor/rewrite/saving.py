@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import tempfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from advisor.graph import keras_internals as internals
-from advisor.graph.stored_model import CONFIG, METADATA, WEIGHTS
+from advisor.graph.stored_model import CONFIG, METADATA, WEIGHTS, all_variables
 
 BLOCK = 1 << 22
 
@@ -31,14 +32,14 @@ def save_model(model: Any, path: str | os.PathLike[str], progress: Callable[[str
         OSError: If the file cannot be written.
     """
     say = progress or (lambda text: None)
-    holders = len(internals.layer_tree(model))
     target = Path(path)
-    written = 0
+    whole = sum(math.prod(variable.shape) for variable in all_variables(model))
+    done = 0
 
-    def watch(place: str) -> None:
-        nonlocal written
-        written += 1
-        say(f"Writing weights, {min(written / holders, 1):.0%}: {place or model.name}")
+    def watch(values: int) -> None:
+        nonlocal done
+        done += values
+        say(f"Writing {min(done / whole, 1):.0%} of {whole:,} values")
 
     config, metadata = internals.config_and_metadata(model)
     with (

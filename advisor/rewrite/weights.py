@@ -204,17 +204,23 @@ def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
 
 
 def _carry_other_state(succession: Succession) -> None:
-    """State that is no variable: statistics of `Normalization`, vocabularies, bins."""
+    """State that is no variable: statistics of `Normalization`, vocabularies, bins, what a layer stores by itself."""
     if not isinstance(succession.old, keras.Layer):
         return
-    for old_part, new_part in zip(succession.old_layers, succession.new_layers, strict=True):
+    parts = list(zip(succession.old_layers, succession.new_layers, strict=True))
+    for old_part, new_part in parts:
+        if hasattr(old_part, "finalize_state") or _stores_by_itself(old_part):
+            store: dict[str, Any] = {}
+            old_part.save_own_variables(store)
+            # The variables have been seen to, and may be deferred.
+            with keras.StatelessScope():
+                new_part.load_own_variables({key: keras.ops.convert_to_numpy(value) for key, value in store.items()})
+    for old_part, new_part in parts:
         if hasattr(old_part, "save_assets"):
             with tempfile.TemporaryDirectory() as folder:
                 old_part.save_assets(folder)
                 new_part.load_assets(folder)
-        if hasattr(old_part, "finalize_state"):
-            store: dict[str, Any] = {}
-            old_part.save_own_variables(store)
-            for variable in internals.own_variables(new_part):
-                internals.initialize_fresh(variable)
-            new_part.load_own_variables(store)
+
+
+def _stores_by_itself(layer: Any) -> bool:
+    return type(layer).save_own_variables.__module__.split(".")[0] != "keras"

@@ -124,9 +124,9 @@ def preprocessing():
 
 
 def text():
-    vectorization = layers.TextVectorization(output_mode="tf_idf")
+    vectorization = layers.TextVectorization(output_sequence_length=3)
     vectorization.adapt(["one two three", "two three", "three"])
-    return keras.Sequential([keras.Input((), dtype="string"), vectorization, layers.Dense(2)])
+    return keras.Sequential([keras.Input((), dtype="string"), vectorization, layers.Embedding(9, 2), layers.LSTM(2)])
 
 
 def own_storage():
@@ -137,12 +137,12 @@ def own_storage():
 
 
 def half_precision():
-    with _policy("mixed_float16"):
+    with _Policy("mixed_float16"):
         return conv_net()
 
 
 def bfloat():
-    with _policy("bfloat16"):
+    with _Policy("bfloat16"):
         return keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(2)])
 
 
@@ -158,7 +158,7 @@ def low_rank():
     return model
 
 
-class _policy:
+class _Policy:
     def __init__(self, name):
         self.name = name
 

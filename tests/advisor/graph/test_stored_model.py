@@ -113,14 +113,13 @@ def test_places_are_those_of_the_file(tmp_path):
     for make in MODELS:
         model = make()
         model.save(tmp_path / "m.keras")
-        opened = zipfile.ZipFile(tmp_path / "m.keras").open("model.weights.h5")
-        store = internals.weights_store(opened)
-        places = internals.state_holders(model)
-        for place, holder in places.items():
-            expected = {}
-            if hasattr(holder, "save_own_variables"):
-                holder.save_own_variables(expected)
-            assert set(store.get(place).keys()) == set(expected), place
+        with zipfile.ZipFile(tmp_path / "m.keras") as archive, archive.open("model.weights.h5") as opened:
+            store = internals.weights_store(opened)
+            for place, holder in internals.state_holders(model).items():
+                expected = {}
+                if hasattr(holder, "save_own_variables"):
+                    holder.save_own_variables(expected)
+                assert set(store.get(place).keys()) == set(expected), place
 
 
 def test_a_compressed_file_and_a_bomb_are_refused(tmp_path):
