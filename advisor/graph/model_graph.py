@@ -381,9 +381,13 @@ class _Reader:
             elif _hides_layers(layer):
                 self._read_opaque(layer, node_path)
 
-    def _held(self, owner: Any, path: str) -> frozenset[str]:
+    def _held(self, owner: Any, scope: str) -> frozenset[str]:
         held = {id(layer) for layer in held_layers(owner)}
-        return frozenset(node.path for node in self.nodes.values() if node.scope == path and id(node.operation) in held)
+        if not held:
+            return frozenset()
+        return frozenset(
+            path for path, node in self.nodes.items() if node.scope == scope and id(node.operation) in held
+        )
 
     def _free_path(self, path: str) -> str:
         candidate, number = path, 1

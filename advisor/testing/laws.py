@@ -256,7 +256,7 @@ def _check_life(model: keras.Model) -> None:
             loaded = keras.saving.load_model(path, safe_mode=True)
     difference = relative_difference(model, loaded, inputs)
     _demand(difference <= tolerance(model), 8, f"outputs differ by {difference:.1e} after saving and loading")
-    loaded.compile(optimizer=keras.optimizers.SGD(1e-4), loss="mse", metrics=None, run_eagerly=True)
+    loaded.compile(optimizer=keras.optimizers.SGD(1e-4), loss="mse", metrics=[], run_eagerly=True)
     targets = keras.tree.map_structure(lambda y: np.zeros(y.shape, "float32"), loaded(inputs, training=False))
     loss = loaded.train_on_batch(inputs, targets)
     _demand(bool(np.all(np.isfinite(loss))), 8, f"a training step gives the loss {loss}")

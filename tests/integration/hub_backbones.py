@@ -19,7 +19,7 @@ SIDE = (32, 32, 3)
 
 def _resnet(block_type: str, *, use_pre_activation: bool):
     return models.ResNetBackbone(
-        input_conv_filters=[4],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[3],
         stackwise_num_filters=[64, 64],
         stackwise_num_blocks=[1, 2],
@@ -76,7 +76,12 @@ def _csp():
         stackwise_depth=[1, 2],
         stackwise_strides=[1, 2],
         stackwise_num_filters=[8, 16],
-        block_type="dark",
+        block_type="dark_block",
+        stage_type="csp",
+        stem_padding="same",
+        bottle_ratio=[0.5],
+        expand_ratio=[2.0, 1.0],
+        down_growth=True,
         image_shape=SIDE,
     )
 

@@ -267,7 +267,7 @@ def n_beats():
     return keras.Model(inputs, layers.Add()(forecasts))
 
 
-FAST = {"Transformer classifier": text_classification_transformer, "Bahdanau": seq2seq_with_attention, "CRNN": crnn}
+FAST = {"Transformer classifier": text_classification_transformer, "N-BEATS": n_beats}
 SLOW = {
     "Transformer": encoder_decoder_transformer,
     "BERT": bert,
@@ -281,5 +281,6 @@ SLOW = {
     "TCN": temporal_convolutions,
     "DeepConvLSTM": deep_conv_lstm,
     "ECG": ecg_network,
-    "N-BEATS": n_beats,
+    "Bahdanau": seq2seq_with_attention,
+    "CRNN": crnn,
 }
