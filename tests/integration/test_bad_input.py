@@ -193,7 +193,7 @@ def test_what_is_no_built_model_is_one_clear_error(model):
         {"data": (np.array([["a"] * 3]), np.zeros(1))},
         {"per_layer_ignores": ["N101"]},
     ],
-    ids=str,
+    ids=lambda arguments: ", ".join(arguments),
 )
 def test_wrong_arguments_are_one_clear_error(arguments):
     model = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
