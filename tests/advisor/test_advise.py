@@ -169,7 +169,7 @@ BAD = [
     ({"task": "chess"}, ValueError, "`task` must be None or one of"),
     ({"target": "toaster"}, ValueError, "`target` must be None or 'mobile'"),
     ({"verbose": "loud"}, ValueError, "`verbose` must be"),
-    ({"history": "yesterday"}, ValueError, "`history` must be"),
+    ({"history": [0.5]}, ValueError, "`history` must be"),
     ({"data": np.ones((4, 9, 9, 1))}, ValueError, "shape"),
     ({"data": np.full((4, 8, 8, 1), np.nan)}, ValueError, "NaN"),
     ({"data": (np.ones((4, 8, 8, 1)), np.array([0, 1, 2, 7]))}, ValueError, "7"),
