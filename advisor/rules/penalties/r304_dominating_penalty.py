@@ -54,8 +54,8 @@ class DominatingPenalty(Rule):
     What it does:
         Where data with labels is given, measures the penalties of the untrained model against its loss, and speaks
         where they are more than half of it. Without data it speaks of factors of 0.01 and more for L2 and 0.001 and
-        more for L1; where the measurement contradicts that, it says so and changes nothing. Layers whose weights a normalization
-        rescales anyway do not count: a penalty cannot shrink what they compute.
+        more for L1; where the measurement contradicts that, it says so and changes nothing. Layers whose weights a
+        normalization rescales anyway do not count: a penalty cannot shrink what they compute.
 
     Why it matters:
         Training lowers the sum of loss and penalty. While the penalty is a large part of it, the steps go where the
