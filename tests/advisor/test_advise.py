@@ -177,7 +177,7 @@ BAD = [
     ({"target": "toaster"}, ValueError, "`target` must be None or 'mobile'"),
     ({"verbose": "loud"}, ValueError, "`verbose` must be"),
     ({"history": "yesterday"}, FileNotFoundError, "`history` given as a path must be"),
-    ({"history": 3}, ValueError, "`history` must be"),
+    ({"history": [0.5]}, ValueError, "`history` must be"),
     ({"data": np.ones((4, 9, 9, 1))}, ValueError, "shape"),
     ({"data": (np.ones((4, 8, 8, 1)), np.array([0, 1, 2, 7]))}, ValueError, "7"),
     ({"data": np.ones((0, 8, 8, 1))}, ValueError, "at least one sample"),

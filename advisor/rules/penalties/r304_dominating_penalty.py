@@ -36,7 +36,7 @@ def _model(regularizer: Any = None, *, penalized: bool = True) -> keras.Model:
 
 
 def _wide(regularizer: Any) -> keras.Model:
-    hidden = layers.Dense(512, activation="relu", kernel_initializer="he_normal", kernel_regularizer=regularizer)
+    hidden = layers.Dense(128, activation="relu", kernel_initializer="he_normal", kernel_regularizer=regularizer)
     model = keras.Sequential([keras.Input((6,)), hidden, layers.Dense(2, activation="softmax")])
     model.compile("adam", "sparse_categorical_crossentropy")
     return model
@@ -53,9 +53,9 @@ class DominatingPenalty(Rule):
 
     What it does:
         Where data with labels is given, measures the penalties of the untrained model against its loss, and speaks
-        where they are more than half of it. Without data it speaks of factors of 0.01 and more for L2 and 0.001 and more for L1;
-        where the measurement contradicts that, it says so and changes nothing. Layers whose weights a normalization
-        rescales anyway do not count: a penalty cannot shrink what they compute.
+        where they are more than half of it. Without data it speaks of factors of 0.01 and more for L2 and 0.001 and
+        more for L1; where the measurement contradicts that, it says so and changes nothing. Layers whose weights a
+        normalization rescales anyway do not count: a penalty cannot shrink what they compute.
 
     Why it matters:
         Training lowers the sum of loss and penalty. While the penalty is a large part of it, the steps go where the
