@@ -60,6 +60,12 @@ class Facts:
         """Paths of the leaves that put out padded sequences without a mask."""
         return unmasked_padding(self.graph, self.layers)
 
+    @cached_property
+    def between_recurrent(self) -> frozenset[str]:
+        """Paths of all leaves between two recurrent layers, at whatever distance."""
+        recurrent = [layer.path for layer in self.of_kind(Kind.RECURRENT)]
+        return frozenset(self.graph.downstream(*recurrent) & self.graph.upstream(*recurrent))
+
     def __getitem__(self, path: str) -> LayerFacts:
         """Facts of the leaf with that path."""
         return self.layers[path]

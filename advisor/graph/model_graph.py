@@ -183,17 +183,17 @@ class ModelGraph:
         consumers = self.consumers(path)
         return consumers[0] if len(consumers) == 1 and not self.is_output(path) else None
 
-    def upstream(self, path: str) -> set[str]:
-        """All leaves on which a leaf depends, directly or not, without itself."""
-        return self._reach(path, self.producers)
+    def upstream(self, *paths: str) -> set[str]:
+        """All leaves on which a leaf, or any of several, depends, directly or not; without itself where it is one."""
+        return self._reach(paths, self.producers)
 
-    def downstream(self, path: str) -> set[str]:
-        """All leaves that depend on a leaf, directly or not, without itself."""
-        return self._reach(path, self.consumers)
+    def downstream(self, *paths: str) -> set[str]:
+        """All leaves that depend on a leaf, or on any of several, directly or not; without itself where it is one."""
+        return self._reach(paths, self.consumers)
 
-    def _reach(self, path: str, step: Any) -> set[str]:
+    def _reach(self, paths: tuple[str, ...], step: Any) -> set[str]:
         seen: set[str] = set()
-        frontier = list(step(path))
+        frontier = [following for path in paths for following in step(path)]
         while frontier:
             current = frontier.pop()
             if current not in seen:

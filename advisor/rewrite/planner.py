@@ -73,10 +73,14 @@ def plan_round(findings: Iterable[Finding], graph: ModelGraph) -> Round:
 
 def merged_edits(findings: Sequence[Finding]) -> list[Edit]:
     """The edits of all the findings' fixes, equal ones once."""
-    edits: list[Edit] = []
+    # Not all edits can be hashed; those of one node are few.
+    edits: dict[str, list[Edit]] = {}
     for finding in findings:
-        edits.extend(edit for edit in _fix(finding).edits if edit not in edits)
-    return edits
+        for edit in _fix(finding).edits:
+            same_place = edits.setdefault(edit.path, [])
+            if edit not in same_place:
+                same_place.append(edit)
+    return [edit for same_place in edits.values() for edit in same_place]
 
 
 def _fix(finding: Finding) -> Fix:

@@ -130,6 +130,9 @@ class _Builder:
         self.successions: list[Succession] = []
         self.notes: list[str] = []
         self._models: list[tuple[Any, Any]] = []
+        self._nodes_of: dict[str, list[Node]] = defaultdict(list)
+        for node in graph.nodes.values():
+            self._nodes_of[node.scope].append(node)
         self._removed = {edit.path for edit in edits if isinstance(edit, Remove)}
         self._before: dict[str, list[LayerSpec]] = defaultdict(list)
         self._after: dict[str, list[LayerSpec]] = defaultdict(list)
@@ -156,7 +159,7 @@ class _Builder:
         return self._build(scope) if self._ways.of(scope) == "graph" else self._reconfigure(scope)
 
     def _build(self, scope: Scope) -> Any:
-        nodes = [node for node in self._graph.nodes.values() if node.scope == scope.path]
+        nodes = self._nodes_of[scope.path]
         names = _Names({node.name for node in nodes if self._stays(node)})
         make = self._build_sequential if scope.kind == "sequential" else self._build_functional
         model = make(scope, nodes, names)

@@ -239,3 +239,11 @@ def test_every_rule_has_a_page():
 
     pages = {page.stem for page in (Path(__file__).parents[2] / "docs" / "rules").glob("*.md")}
     assert set(all_rules()) <= pages
+
+
+def test_code_in_a_file_is_refused_unless_trusted(tmp_path):
+    path = tmp_path / "m.keras"
+    keras.Sequential([keras.Input((3,)), layers.Lambda(lambda x: x * 2), layers.Dropout(0.0)]).save(path)
+    with pytest.raises(ValueError, match=r"safe_mode=False"):
+        advise(path)
+    assert "D203" in codes(advise(path, safe_mode=False))

@@ -250,6 +250,35 @@ def test_a_model_with_an_unknown_layer_is_named_without_its_whole_configuration(
     assert "GlorotUniform" not in result.stderr
 
 
+@pytest.fixture
+def with_code(tmp_path):
+    doubled = layers.Lambda(lambda x: 2 * x, output_shape=(3,), name="doubled")
+    path = tmp_path / "code.keras"
+    keras.Sequential([keras.Input((3,)), doubled, layers.Dropout(0.0), layers.Dense(2, name="dense")]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("command", ["check", "fix", "export"])
+def test_code_in_a_file_is_refused_and_the_option_named(with_code, command):
+    output = {"check": [], "fix": ["-o", "o.keras"], "export": ["o.tflite"]}[command]
+    result = invoke(command, with_code, *(with_code.with_name(part) if "." in part else part for part in output))
+    assert result.exit_code == 2
+    assert "holds Python code (a Lambda layer)" in result.stderr
+    assert "--unsafe" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_code_in_a_file_runs_where_the_user_trusts_it(with_code):
+    target = with_code.with_name("out.keras")
+    checked = invoke("check", with_code, "--unsafe", "--select", "D203")
+    assert checked.exit_code == 1
+    assert "--unsafe" in checked.stdout.partition("Fix them:")[2]
+    assert invoke("fix", with_code, "--unsafe", "--select", "D203", "-o", target).exit_code == 0
+    before, after = (keras.saving.load_model(path, safe_mode=False) for path in (with_code, target))
+    assert [layer.name for layer in after.layers] == ["doubled", "dense"]
+    np.testing.assert_array_equal(before(np.ones((2, 3))), after(np.ones((2, 3))))
+
+
 UNUSABLE = {
     "no such folder": ("absent/out", "must exist"),
     "a folder": ("folder", "is a directory"),

@@ -50,10 +50,7 @@ def on_recurrent_sequence(facts: Facts, layer: LayerFacts) -> bool:
         return True
     if before & _FEATURE_VECTORS and Kind.RECURRENT in _nearest(layer.path, facts, facts.graph.consumers):
         return True
-    return all(
-        any(facts[path].kind is Kind.RECURRENT for path in reached)
-        for reached in (facts.graph.upstream(layer.path), facts.graph.downstream(layer.path))
-    )
+    return layer.path in facts.between_recurrent
 
 
 def on_unmasked_padding(facts: Facts, layer: LayerFacts) -> bool:
