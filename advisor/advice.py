@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,14 @@ import keras
 from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
 from advisor.facts.probes import make_probes
 from advisor.facts.read_data import read_data
+from advisor.facts.replicas import replicas_of
 from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
+from advisor.graph.stored_model import load_values
 from advisor.loading import ready_model
-from advisor.progress import working
+from advisor.progress import Say, silence, working
 from advisor.rewrite import Rewrite, rewrite
-from advisor.rules import Finding, Rule, as_codes, select_rules
+from advisor.rules import Finding, LayerIgnores, Rule, as_codes, layer_ignores, select_rules
 from advisor.rules.examination import Examination, NotRun, RuleFailure, examine
 from advisor.training import TrainingPlan, make_plan
 
@@ -37,14 +39,17 @@ def advise(
     validation_data: Any = None,
     steps_per_epoch: int | None = None,
     epochs: int | None = None,
-    replicas: int = 1,
+    replicas: int | None = None,
     history: Any = None,
     task: str | None = None,
     target: str | None = None,
     trained: bool | None = None,
     select: str | Iterable[str] | None = None,
     ignore: str | Iterable[str] | None = None,
+    per_layer_ignores: Mapping[str, str | Sequence[str]] | None = None,
     seed: int = 0,
+    probe_seconds: float = 20,
+    safe_mode: bool = True,
     verbose: int | str = "auto",
 ) -> Advice:
     """Examine a model before it is trained or shipped.
@@ -53,22 +58,28 @@ def advise(
     the data, on which the rules measure instead of guess. The model is only read.
 
     Args:
-        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file.
+        model: A built model, or one that `data` builds (it is built in a copy), or the path of a `.keras` file. Of a
+            file the structure is read, and weights only as something needs them, so that it may be larger than memory.
         batch_size: Samples per optimizer step, all replicas together.
         data: Training data, whatever `fit` takes: arrays, `(x, y)`, `tf.data.Dataset`, `PyDataset`, torch `DataLoader`.
-            A few batches are looked at; nothing is consumed.
-        validation_data: Validation data in the same forms.
+            A few batches are looked at, and as many more counted as come in two seconds; nothing is consumed.
+        validation_data: Validation data in the same forms; compared with the training data.
         steps_per_epoch: Optimizer steps per epoch; samples ÷ batch size by default.
         epochs: Planned epochs.
-        replicas: Data-parallel replicas among which each batch is split.
-        history: What an earlier `fit` returned, or its `.history`.
+        replicas: Data-parallel replicas among which each batch is split; those of the `tf.distribute` strategy that the
+            model was made in, or that is in scope, by default.
+        history: What an earlier `fit` returned, its `.history`, or the path of the file of a `CSVLogger`.
         task: `"classification"`, `"regression"`, `"segmentation"`, `"detection"`, `"image_to_image"`, `"generation"` or
             `"sequence"`; inferred from outputs and losses when None.
         target: None, or `"mobile"` for a model that is to run on a phone.
         trained: Whether the weights are trained and must be protected; inferred when None.
         select: Codes or prefixes of the rules to run; all when None.
         ignore: Codes or prefixes of the rules to leave out.
+        per_layer_ignores: Codes or prefixes of the rules to leave out at some layers, by the pattern of their paths:
+            `{"backbone/*": "N102,D"}`.
         seed: Seed of everything drawn at random.
+        probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0.
+        safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
@@ -77,8 +88,8 @@ def advise(
     Raises:
         TypeError: If `model` is neither a Keras model nor a path.
         ValueError: If an argument is out of range, a rule code is unknown, the model is not built and no data builds
-            it, or the data does not fit the model or contains NaN.
-        FileNotFoundError: If there is no file at the path.
+            it, or the data does not fit the model. NaN and infinite values in it are a finding (H606), not an error.
+        FileNotFoundError: If there is no file at the path of the model or the history.
 
     Example:
     >>> import keras
@@ -98,12 +109,15 @@ def advise(
     False
     """
     rules = select_rules(select, ignore)
+    ignores = layer_ignores(per_layer_ignores)
     if task is not None and task not in TASKS:
         raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
     if target not in TARGETS:
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
+        raise ValueError(f"`probe_seconds` must be a number of at least 0. Received: probe_seconds={probe_seconds!r}")
     planned: dict[str, Any] = {
         "batch_size": batch_size,
         "steps_per_epoch": steps_per_epoch,
@@ -113,25 +127,35 @@ def advise(
     # Checked before the model and the data are touched, and again below with what the data adds.
     training_facts(**planned, history=history, data_batch_size=None, samples=None)
     with working("Reading the model", verbose):
-        model = ready_model(model, data)
+        model = ready_model(model, data, safe_mode=safe_mode)
         graph = read_graph(model)
     with working("Looking at the data", verbose):
         seen = None if data is None else read_data(data, graph, batch_size=batch_size, seed=seed)
-        if validation_data is not None:
-            read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+        validation = (
+            None if validation_data is None else read_data(validation_data, graph, batch_size=batch_size, seed=seed)
+        )
     training = training_facts(
-        **planned,
+        **{**planned, "replicas": replicas_of(model) if replicas is None else replicas},
         history=history,
         data_batch_size=seen.batch_size if seen else None,
         samples=seen.samples if seen else None,
     )
     look = _Look(
         rules=tuple(rules),
-        known={"data": seen, "training": training, "target": target, "task": task, "trained": trained},
+        ignores=ignores,
+        known={
+            "data": seen,
+            "validation": validation,
+            "training": training,
+            "target": target,
+            "task": task,
+            "trained": trained,
+        },
         seed=seed,
+        probe_seconds=probe_seconds,
     )
-    with working("Examining the model", verbose):
-        return Advice(model=model, examination=look(model), _look=look)
+    with working("Examining the model", verbose) as say:
+        return Advice(structure=model, examination=look(model, say), _look=look)
 
 
 @dataclass(frozen=True)
@@ -139,20 +163,29 @@ class _Look:
     """One way of looking at a model: the rules, and what is known beside it. The same for every round of a rewrite."""
 
     rules: tuple[Rule, ...]
+    ignores: LayerIgnores
     known: dict[str, Any]
     seed: int
+    probe_seconds: float
 
-    def __call__(self, model: keras.Model) -> Examination:
+    def __call__(self, model: keras.Model, say: Say = silence) -> Examination:
         graph = read_graph(model)
         data: DataFacts | None = self.known["data"]
         probes = {}
         if data is not None:
-            probes = make_probes(graph, data, batch_size=self.known["training"].replica_batch, seed=self.seed)
-        return examine(gather_facts(graph, **self.known, probes=probes), self.rules)
+            probes = make_probes(
+                graph,
+                data,
+                batch_size=self.known["training"].replica_batch,
+                seed=self.seed,
+                probe_seconds=self.probe_seconds,
+                say=say,
+            )
+        return examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
 
     def protecting(self, facts: Facts) -> _Look:
         """The same look, with the verdict on whether the model is trained held fast."""
-        return _Look(self.rules, {**self.known, "trained": facts.model.trained is not None}, self.seed)
+        return replace(self, known={**self.known, "trained": facts.model.trained is not None})
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,13 +193,18 @@ class Advice:
     """What was found in a model, and what can be done about it.
 
     Attributes:
-        model: The model that was examined; nothing here changes it.
+        structure: The model that was examined, its weights perhaps still in the file they were to be read from.
         examination: Findings, rules that did not run, rules that failed, and the facts they read.
     """
 
-    model: Any
+    structure: Any
     examination: Examination
     _look: _Look = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The model that was examined, in memory as a whole; nothing here changes it."""
+        return load_values(self.structure)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -177,6 +215,11 @@ class Advice:
     def not_run(self) -> tuple[NotRun, ...]:
         """Rules that could not run, and what they lack."""
         return self.examination.not_run
+
+    @property
+    def ignored(self) -> tuple[Finding, ...]:
+        """What was found at layers at which the rule is ignored."""
+        return self.examination.ignored
 
     @property
     def failures(self) -> tuple[RuleFailure, ...]:
@@ -229,7 +272,7 @@ class Advice:
         facts = self.examination.facts
         look = self._look.protecting(facts)
         return rewrite(
-            self.model,
+            self.structure,
             self.findings,
             lambda model: look(model).findings,
             allowed=_permission(safety, select, ignore, facts.model.trained),
@@ -287,7 +330,7 @@ class Advice:
         data = self.examination.facts.data
         if data is not None and data.batches:
             return keras.tree.map_structure(lambda array: array[:2], data.batches[0][0])
-        return sample_inputs(self.model, batch_size=2, seed=self._look.seed)
+        return sample_inputs(self.structure, batch_size=2, seed=self._look.seed)
 
 
 def _permission(

@@ -10,18 +10,20 @@ from typing import Any
 import keras
 
 from advisor.graph.keras_internals import is_built
+from advisor.graph.stored_model import CONFIG, read_stored_model
 from advisor.rewrite.building import built_copy
 
 LEGACY_SUFFIXES = (".h5", ".hdf5")
 """Of files in the HDF5 format of Keras 2."""
 
 
-def ready_model(model: Any, data: Any) -> Any:
-    """The model, loaded where a path is given, and built in a copy where it has no weights yet.
+def ready_model(model: Any, data: Any, *, safe_mode: bool = True) -> Any:
+    """The model, its structure loaded where a path is given, and built in a copy where it has no weights yet.
 
     Args:
         model: A Keras model or the path of a `.keras` file.
         data: What builds an unbuilt model, or None.
+        safe_mode: As in `load_structure`.
 
     Returns:
         The model.
@@ -32,7 +34,7 @@ def ready_model(model: Any, data: Any) -> Any:
         ValueError: If the file is no Keras model, or an unbuilt model cannot be built.
     """
     if isinstance(model, (str, os.PathLike)):
-        model = load_model(model)
+        model = load_structure(model, safe_mode=safe_mode)
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"`model` must be a keras.Model or the path of a `.keras` file. Received: {type(model).__name__}"
@@ -40,19 +42,48 @@ def ready_model(model: Any, data: Any) -> Any:
     return model if is_built(model) else built_copy(model, data)
 
 
-def load_model(path: str | os.PathLike[str]) -> Any:
-    """Load a `.keras` file, with `safe_mode=True`.
+def load_structure(path: str | os.PathLike[str], *, safe_mode: bool = True) -> Any:
+    """Load a `.keras` file without its weights, which are read when something asks for them.
+
+    A model that cannot be made without values is loaded as a whole.
 
     Args:
         path: The file.
+        safe_mode: Whether to refuse Python code in the file, which would be run.
+
+    Returns:
+        The model; `load_values` takes its weights into memory.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no Keras model, needs code that is not imported, or holds code and `safe_mode` is on.
+    """
+    file = _checked(path)
+    try:
+        return read_stored_model(file, safe_mode=safe_mode)
+    except Exception:
+        # Layers that make variables from values cannot be built without; and Keras knows older forms of the file.
+        return _loaded_whole(file, safe_mode=safe_mode)
+
+
+def load_model(path: str | os.PathLike[str], *, safe_mode: bool = True) -> Any:
+    """Load a `.keras` file.
+
+    Args:
+        path: The file.
+        safe_mode: Whether to refuse Python code in the file, which would be run.
 
     Returns:
         The model.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no Keras model, or needs code that is not imported.
+        ValueError: If it is no Keras model, needs code that is not imported, or holds code and `safe_mode` is on.
     """
+    return _loaded_whole(_checked(path), safe_mode=safe_mode)
+
+
+def _checked(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {str(file)!r}; `model` must be a keras.Model or a `.keras` file")
@@ -65,10 +96,24 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         raise ValueError(
             f"{str(file)!r} is no `.keras` model file, or not a whole one; save one with `model.save('name.keras')`"
         )
+    return file
+
+
+def _loaded_whole(file: Path, *, safe_mode: bool) -> Any:
     try:
-        return keras.saving.load_model(file, safe_mode=True)
+        return keras.saving.load_model(file, safe_mode=safe_mode)
     except Exception as error:
+        if safe_mode and _holds_code(file):
+            raise ValueError(
+                f"{str(file)!r} holds Python code (a Lambda layer), which loading it would run. If you trust the file, "
+                "say so: `advise(path, safe_mode=False)`, or --unsafe on the command line"
+            ) from error
         raise ValueError(f"{str(file)!r} could not be loaded as a Keras model: {_innermost_reason(error)}") from error
+
+
+def _holds_code(file: Path) -> bool:
+    with zipfile.ZipFile(file) as archive:
+        return CONFIG in archive.namelist() and b'"__lambda__"' in archive.read(CONFIG)
 
 
 def _innermost_reason(error: Exception) -> str:

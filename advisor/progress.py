@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Say = Callable[[str], object]
 
 
-def working(doing: str, verbose: int | str) -> AbstractContextManager[object]:
+@contextmanager
+def working(doing: str, verbose: int | str) -> Iterator[Say]:
     """Shows that work is under way, while it is.
 
     Args:
         doing: What is being done, such as `"Looking at the data"`.
         verbose: 0 for silence, 1 or 2 for the line, `"auto"` for the line on a terminal only.
 
-    Returns:
-        A context manager around the work.
+    Yields:
+        A function that changes the line to another text.
     """
     if verbose == 0 or (verbose == "auto" and not sys.stderr.isatty()):
-        return nullcontext()
+        yield silence
+        return
     from rich.console import Console
 
-    return Console(stderr=True).status(f"{doing} …")
+    with Console(stderr=True).status(f"{doing} …") as status:
+        yield lambda now: status.update(f"{now} …")
+
+
+def silence(doing: str) -> None:
+    """Says nothing."""

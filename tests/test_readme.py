@@ -12,7 +12,9 @@ import tensorflow as tf
 from keras import layers
 from typer.main import get_command
 
+from advisor import advise
 from advisor.cli import app
+from advisor.cli.configuration import read_configuration
 from advisor.rules import all_rules
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +83,15 @@ def test_a_command_line_has_the_arguments_it_shows(line):
 
 def test_all_commands_are_tried():
     assert {shlex.split(line)[1] for line in COMMANDS} == set(get_command(app).commands)
+
+
+def test_the_settings_are_read_as_shown(tmp_path):
+    (block,) = re.findall(r"^```ini\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    file = tmp_path / "setup.cfg"
+    file.write_text(block, "utf-8")
+    settings = read_configuration(file).settings
+    assert {"batch_size", "ignore", "per_layer_ignores"} == set(settings)
+    advise(readers_own()["model"], **settings)
 
 
 @pytest.mark.parametrize("module", MODULES)

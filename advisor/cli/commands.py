@@ -13,20 +13,25 @@ import typer
 from rich.console import Console
 
 from advisor import output_files as files
+from advisor.cli.configuration import settings_of_run
 from advisor.cli.options import (
     SAFETIES,
     BatchSize,
+    Config,
     Epochs,
     Format,
     FormatOption,
     Ignore,
+    Isolated,
     ModelFile,
+    PerLayerIgnores,
     Replicas,
     Safety,
     Select,
     Steps,
     TargetOption,
     TaskOption,
+    Unsafe,
     advise_arguments,
 )
 from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explained, import_keras
@@ -68,11 +73,15 @@ def check(
     batch_size: BatchSize = None,
     epochs: Epochs = None,
     steps_per_epoch: Steps = None,
-    replicas: Replicas = 1,
+    replicas: Replicas = None,
     target: TargetOption = None,
     task: TaskOption = None,
     select: Select = None,
     ignore: Ignore = None,
+    per_layer_ignores: PerLayerIgnores = None,
+    config: Config = None,
+    isolated: Isolated = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the report to this file.")
@@ -88,15 +97,19 @@ def check(
     destination = None if output is None else files.checked_target(output)
     if destination is not None and destination.exists() and destination.samefile(model):
         raise ValueError(f"the report must not take the place of the model. Received: --output {str(output)!r}")
-    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
-    advice = _advise(model, arguments)
+    given = advise_arguments(
+        batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore, per_layer_ignores
+    )
+    settings = settings_of_run(given, config, isolated=isolated)
+    settings.pop("safety", None)
+    advice = _advise(model, settings, unsafe=unsafe)
     if destination is not None:
         text = advice.to_json() if report_format is Format.JSON else str(advice)
         files.write_text(destination, f"{text}\n")
     elif report_format is Format.JSON:
         print(advice.to_json())
     else:
-        _show(advice, model, arguments)
+        _show(advice, model, given, unsafe=unsafe)
     if advice.failures and not advice.findings:
         raise typer.Exit(FAILURE)
     raise typer.Exit(FINDINGS if advice.findings else CLEAN)
@@ -121,11 +134,15 @@ def fix(
     batch_size: BatchSize = None,
     epochs: Epochs = None,
     steps_per_epoch: Steps = None,
-    replicas: Replicas = 1,
+    replicas: Replicas = None,
     target: TargetOption = None,
     task: TaskOption = None,
     select: Select = None,
     ignore: Ignore = None,
+    per_layer_ignores: PerLayerIgnores = None,
+    config: Config = None,
+    isolated: Isolated = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
 ) -> None:
     """Write a copy of a model with the fixes applied, its weights kept.
@@ -136,13 +153,17 @@ def fix(
     if output is None and not diff:
         raise typer.BadParameter("give the file to write, -o OUT.keras, or --diff to only look")
     destination = None if output is None or diff else files.checked_target(output, suffix=".keras", overwrite=force)
-    arguments = advise_arguments(batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore)
-    advice = _advise(model, arguments)
-    with busy("Rewriting"):
-        rewrite = advice.rewrite(SAFETIES[safety])
+    given = advise_arguments(
+        batch_size, epochs, steps_per_epoch, replicas, target, task, select, ignore, per_layer_ignores
+    )
+    settings = settings_of_run(given, config, isolated=isolated)
+    configured = settings.pop("safety", None)
+    advice = _advise(model, settings, unsafe=unsafe)
+    with busy("Rewriting") as say:
+        rewrite = advice.rewrite(SAFETIES[safety or configured])
         if destination is not None:
             with files.complete_file(destination) as temporary:
-                rewrite.model.save(temporary)
+                rewrite.save(temporary, progress=say)
     _show_rewrite(rewrite, report_format, diff=diff)
     if destination is not None and report_format is Format.TEXT:
         print(f"Written to {destination}")
@@ -161,6 +182,7 @@ def export(
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Leave operators that LiteRT lacks to TensorFlow's kernels.")
     ] = False,
+    unsafe: Unsafe = False,
     report_format: FormatOption = Format.TEXT,
 ) -> None:
     """Write a model as TFLite: folded, verified against Keras in LiteRT, timed.
@@ -174,7 +196,9 @@ def export(
         from advisor.export import export_tflite
         from advisor.loading import load_model
 
-        report = export_tflite(load_model(model), destination, batch_size=batch_size, allow_flex=allow_flex)
+        report = export_tflite(
+            load_model(model, safe_mode=not unsafe), destination, batch_size=batch_size, allow_flex=allow_flex
+        )
     if report_format is Format.JSON:
         from advisor.report.json_report import dumps, plain
 
@@ -232,13 +256,13 @@ def demo(
     )
 
 
-def _advise(model: Path, arguments: Mapping[str, Any]) -> Advice:
+def _advise(model: Path, arguments: Mapping[str, Any], *, unsafe: bool) -> Advice:
     _check_exists(model)
     with busy(f"Examining {model}"):
         import_keras()
         from advisor import advise
 
-        return advise(model, verbose=0, **arguments)
+        return advise(model, safe_mode=not unsafe, verbose=0, **arguments)
 
 
 def _check_exists(model: Path) -> None:
@@ -247,12 +271,18 @@ def _check_exists(model: Path) -> None:
         raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
 
 
-def _show(advice: Advice, model: Path, arguments: Mapping[str, Any]) -> None:
+def _show(advice: Advice, model: Path, given: Mapping[str, Any], *, unsafe: bool) -> None:
     from advisor.report import print_examination
 
     print_examination(advice.examination)
     if any(finding.fix for finding in advice.findings):
-        options = [text for name, value in arguments.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+        options = [
+            text
+            for name, value in given.items()
+            for item in (value if isinstance(value, list) else [value])
+            for text in (f"--{name.replace('_', '-')}", str(item))
+        ]
+        options += ["--unsafe"] if unsafe else []
         mended = model.with_stem(f"{model.stem}-fixed")
         print("Fix them:", shlex.join(["keras-advisor", "fix", str(model), *options, "-o", str(mended)]))
 

@@ -48,7 +48,9 @@ BatchSize = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(min=1, metavar="N", help="Planned epochs.")]
 Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimizer steps per epoch.")]
-Replicas = Annotated[int, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")]
+Replicas = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Data-parallel replicas among which a batch is split.")
+]
 TargetOption = Annotated[Target | None, typer.Option(help="Where the model is to run.")]
 TaskOption = Annotated[
     Task | None, typer.Option(metavar="TASK", help=f"What the model is for: {', '.join(Task)}. Inferred by default.")
@@ -57,6 +59,20 @@ Select = Annotated[
     list[str] | None, typer.Option(metavar="CODES", help="Rules to run, by code or prefix: N101,D. All by default.")
 ]
 Ignore = Annotated[list[str] | None, typer.Option(metavar="CODES", help="Rules to leave out, by code or prefix.")]
+PerLayerIgnores = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PATTERN:CODES", help="Rules to leave out at the layers of that path: 'backbone/*:N102,D'."),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Read settings from this file; else from the nearest pyproject.toml or setup.cfg upwards."
+    ),
+]
+Isolated = Annotated[bool, typer.Option("--isolated", help="Read no settings from files.")]
+Unsafe = Annotated[
+    bool, typer.Option("--unsafe", help="Load files with Python code in them (Lambda layers), which runs it.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
 
 
@@ -73,21 +89,23 @@ def advise_arguments(
     batch_size: int | None,
     epochs: int | None,
     steps_per_epoch: int | None,
-    replicas: int,
+    replicas: int | None,
     target: Target | None,
     task: Task | None,
     select: list[str] | None,
     ignore: list[str] | None,
+    per_layer_ignores: list[str] | None,
 ) -> dict[str, Any]:
     """The arguments of `advise` that the user gave."""
     given = {
         "batch_size": batch_size,
         "epochs": epochs,
         "steps_per_epoch": steps_per_epoch,
-        "replicas": replicas if replicas != 1 else None,
+        "replicas": replicas,
         "target": target,
         "task": task,
         "select": ",".join(select) if select else None,
         "ignore": ",".join(ignore) if ignore else None,
+        "per_layer_ignores": per_layer_ignores or None,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from advisor.native_log import native_log_held_back
 
@@ -36,10 +37,10 @@ def _in_one_line(error: Exception) -> str:
 
 
 @contextmanager
-def busy(doing: str) -> Iterator[None]:
-    """Shows on a terminal that something is going on."""
-    with Console().status(f"{doing} …"):
-        yield
+def busy(doing: str) -> Iterator[Callable[[str], None]]:
+    """Shows on a terminal that something is going on; what it gives shows what that is by now."""
+    with Console().status(f"{doing} …") as status:
+        yield lambda doing: status.update(f"{escape(doing)} …")
 
 
 def import_keras() -> None:

@@ -4,6 +4,7 @@ from advisor.facts.data_facts import ArrayFacts, DataFacts, Modality
 from advisor.facts.facts import Facts, gather_facts
 from advisor.facts.kinds import Kind, kind_of, register_layer_kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
+from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.facts.measurement import Measurement
 from advisor.facts.model_facts import TASKS, Head, Loss, ModelFacts
 from advisor.facts.training_facts import TrainingFacts, training_facts
@@ -17,6 +18,7 @@ __all__ = [
     "Head",
     "Kind",
     "LayerFacts",
+    "LearningRate",
     "Loss",
     "Measurement",
     "Modality",
@@ -24,6 +26,7 @@ __all__ = [
     "TrainingFacts",
     "gather_facts",
     "kind_of",
+    "learning_rate",
     "register_layer_kind",
     "training_facts",
 ]

@@ -143,25 +143,6 @@ def fit_targets(graph: ModelGraph, y: Any) -> list[np.ndarray | None]:
     return targets
 
 
-def check_finite(name: str, array: np.ndarray) -> None:
-    """Raise `ValueError` if an array holds NaN or infinite values.
-
-    Args:
-        name: What the array is, for the message.
-        array: The array.
-    """
-    # The sum is finite if all values are, save for overflow, and takes no memory.
-    with np.errstate(all="ignore"):
-        if array.dtype.kind not in "fc" or np.isfinite(np.sum(array, dtype="float64")):
-            return
-    missing, infinite = int(np.isnan(array).sum()), int(np.isinf(array).sum())
-    if missing or infinite:
-        raise ValueError(
-            f"{name} must hold finite numbers only. Received: {missing} NaN and {infinite} infinite values among "
-            f"{array.size}; drop or fill them before training"
-        )
-
-
 def check_tokens(graph: ModelGraph, node: Node, array: np.ndarray) -> None:
     """Raise `ValueError` if an input holds indices outside the `Embedding` that reads it.
 
@@ -170,6 +151,7 @@ def check_tokens(graph: ModelGraph, node: Node, array: np.ndarray) -> None:
         node: The input.
         array: Its values.
     """
+    array = finite(array)
     for size in embedding_sizes(graph, node):
         if array.size and (array.min() < 0 or array.max() >= size):
             raise ValueError(
@@ -182,6 +164,14 @@ def embedding_sizes(graph: ModelGraph, node: Node) -> list[int]:
     """`input_dim` of every `Embedding` that reads an input directly."""
     layers = (core_layer(graph.nodes[path].operation) for path in graph.consumers(node.path))
     return [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
+
+
+def finite(array: np.ndarray) -> np.ndarray:
+    """The rows of an array that hold neither NaN nor infinite values; the array itself where all do."""
+    if array.dtype.kind != "f":
+        return array
+    rows = np.isfinite(array).reshape(len(array), -1).all(axis=1)
+    return array if rows.all() else array[rows]
 
 
 def is_sparse_target(head: Head, output_rank: int, y: np.ndarray) -> bool:
@@ -204,6 +194,7 @@ def check_labels(model: Any, head: Head, output_rank: int, y: np.ndarray) -> Non
         output_rank: Number of axes of its output.
         y: The labels.
     """
+    y = finite(y)
     if not y.size or y.dtype.kind not in "iufb":
         return
     loss = head.loss.name if head.loss else ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,10 @@ import numpy as np
 Shape = tuple[int | None, ...]
 Pair = tuple[Any, Any]
 """Inputs and targets (None where there are none), NumPy arrays in any structure."""
+
+READ_ON_SAMPLES = 20_000
+READ_ON_SECONDS = 2.0
+"""As far as a stream is read on to be counted, whichever comes first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,15 +29,24 @@ class DataSource:
         batch_size: Batch size of the data set, or None for plain arrays.
         batches: The batches that were looked at.
         whole: All inputs and targets, for arrays in memory; None for data sets.
+        complete: Whether nothing was left unread.
     """
 
     samples: int | None
     batch_size: int | None
     batches: tuple[Pair, ...]
     whole: Pair | None = None
+    complete: bool = False
 
 
-def look_into(data: Any, *, sample_shape: Shape | None, look_at: int, seed: int) -> DataSource:
+def look_into(
+    data: Any,
+    *,
+    sample_shape: Shape | None,
+    look_at: int,
+    seed: int,
+    read_on: Callable[[Pair], None] | None = None,
+) -> DataSource:
     """Look at the first or evenly spread batches of a data set, or at random rows of arrays.
 
     Args:
@@ -42,6 +56,8 @@ def look_into(data: Any, *, sample_shape: Shape | None, look_at: int, seed: int)
             it is not known.
         look_at: About how many samples to look at.
         seed: Seed of the choice of rows.
+        read_on: Called with each batch of a stream beyond those looked at, for `READ_ON_SECONDS` or `READ_ON_SAMPLES`.
+            They are not kept. None to stop at once.
 
     Returns:
         What was seen.
@@ -51,11 +67,11 @@ def look_into(data: Any, *, sample_shape: Shape | None, look_at: int, seed: int)
         ValueError: If it is empty, its arrays differ in length, or it yields single samples.
     """
     if _is_tf_dataset(data):
-        return _from_tf_dataset(data, sample_shape, look_at)
+        return _from_tf_dataset(data, sample_shape, look_at, read_on)
     if isinstance(data, keras.utils.PyDataset):
         return _from_py_dataset(data, look_at)
     if _is_torch_loader(data):
-        return _from_torch_loader(data, look_at)
+        return _from_torch_loader(data, look_at, read_on)
     if _is_array(data) or isinstance(data, (tuple, list, Mapping)):
         return _from_arrays(*_pair(data), look_at=look_at, seed=seed)
     if isinstance(data, Iterator):
@@ -65,7 +81,7 @@ def look_into(data: Any, *, sample_shape: Shape | None, look_at: int, seed: int)
             f"Received: data of type {type(data).__name__}"
         )
     if isinstance(data, Iterable):
-        return _source(map(_pair, data), look_at)
+        return _source(map(_pair, data), look_at, read_on=read_on)
     raise TypeError(
         "`data` must be what `fit` takes: arrays, (x, y), a tf.data.Dataset, a keras.utils.PyDataset or a torch "
         f"DataLoader. Received: {type(data).__name__}"
@@ -82,10 +98,10 @@ def _from_arrays(x: Any, y: Any, *, look_at: int, seed: int) -> DataSource:
     samples = lengths[0]
     rows = np.sort(np.random.default_rng(seed).permutation(samples)[:look_at])
     batch = keras.tree.map_structure(lambda leaf: None if leaf is None else _take(leaf, rows), (x, y))
-    return DataSource(samples, None, (batch,), whole=(x, y))
+    return DataSource(samples, None, (batch,), whole=(x, y), complete=True)
 
 
-def _from_tf_dataset(data: Any, sample_shape: Shape | None, look_at: int) -> DataSource:
+def _from_tf_dataset(data: Any, sample_shape: Shape | None, look_at: int, read_on: Any) -> DataSource:
     x_spec, _ = _pair(data.element_spec)
     first = next(iter(_leaves(x_spec)), None)
     if sample_shape is not None and _is_single_sample(getattr(first, "shape", None), sample_shape):
@@ -94,7 +110,17 @@ def _from_tf_dataset(data: Any, sample_shape: Shape | None, look_at: int) -> Dat
             f"of single samples {data.element_spec}"
         )
     batches = int(data.cardinality())
-    return _source(map(_pair, data), look_at, batch_count=batches if batches >= 0 else None)
+    # What repeats without end would be counted again and again.
+    endless = batches == _INFINITE_CARDINALITY
+    return _source(
+        map(_pair, data),
+        look_at,
+        batch_count=batches if batches >= 0 else None,
+        read_on=None if endless else read_on,
+    )
+
+
+_INFINITE_CARDINALITY = -1
 
 
 def _is_single_sample(spec_shape: Any, sample_shape: Shape) -> bool:
@@ -116,33 +142,47 @@ def _from_py_dataset(data: Any, look_at: int) -> DataSource:
     return _source((_pair(data[int(index)]) for index in chosen), look_at, batch_count=count)
 
 
-def _from_torch_loader(data: Any, look_at: int) -> DataSource:
+def _from_torch_loader(data: Any, look_at: int, read_on: Any) -> DataSource:
     dataset = data.dataset
     samples = len(dataset) if hasattr(dataset, "__len__") else None
     # The default collate function gives lists, which Keras takes for tuples.
-    return _source((_pair(tuple(batch)) for batch in data), look_at, samples=samples)
+    return _source((_pair(tuple(batch)) for batch in data), look_at, samples=samples, read_on=read_on)
 
 
 def _source(
-    pairs: Iterable[Pair], look_at: int, *, samples: int | None = None, batch_count: int | None = None
+    pairs: Iterable[Pair],
+    look_at: int,
+    *,
+    samples: int | None = None,
+    batch_count: int | None = None,
+    read_on: Callable[[Pair], None] | None = None,
 ) -> DataSource:
     batches: list[Pair] = []
-    seen = 0
-    for pair in pairs:
-        batches.append(_numpy_pair(pair))
-        seen += _pair_length(batches[-1])
+    seen, read, ended = 0, 0, False
+    deadline = float("inf")
+    for position, pair in enumerate(map(_numpy_pair, pairs), start=1):
+        read = position
+        if seen < look_at:
+            batches.append(pair)
+        elif read_on is not None:
+            read_on(pair)
+        seen += _pair_length(pair)
         if seen >= look_at:
-            break
+            deadline = min(deadline, time.monotonic() + READ_ON_SECONDS)
+            if read_on is None or seen >= READ_ON_SAMPLES or time.monotonic() > deadline:
+                break
     else:
-        # Read to its end, so counted; a PyDataset's chosen batches may end earlier.
-        if batch_count in (None, len(batches)):
-            samples = seen
+        ended = True
     if not seen:
         raise ValueError("`data` must hold at least one sample. Received: a data set without batches")
+    # Read to its end, so counted; a PyDataset's chosen batches may end earlier.
+    complete = (ended and batch_count in (None, read)) or batch_count == read
     batch_size = _pair_length(batches[0])
-    if samples is None and batch_count is not None:
+    if complete:
+        samples = seen
+    elif samples is None and batch_count is not None:
         samples = batch_count * batch_size
-    return DataSource(samples, batch_size, tuple(batches))
+    return DataSource(samples, batch_size, tuple(batches), complete=complete)
 
 
 def _pair(element: Any) -> Pair:

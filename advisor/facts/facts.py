@@ -12,8 +12,9 @@ from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LayerFacts, layer_facts
 from advisor.facts.measurement import Measurement
 from advisor.facts.model_facts import ModelFacts, model_facts
+from advisor.facts.padding import unmasked_padding
 from advisor.facts.training_facts import TrainingFacts
-from advisor.graph import ModelGraph
+from advisor.graph import ModelGraph, Node
 
 Probe = Callable[[str], Measurement | None]
 
@@ -30,6 +31,7 @@ class Facts:
         graph: The model's graph.
         layers: Facts of every leaf by path, in topological order.
         data: Facts of the data, or None when none was given.
+        validation: Facts of the validation data, or None when none was given.
         training: Facts of the planned run.
         target: None, or `"mobile"` when the model is to run on a phone.
         task: As given to `advise`, or None to infer it.
@@ -41,6 +43,7 @@ class Facts:
     graph: ModelGraph
     layers: Mapping[str, LayerFacts]
     data: DataFacts | None = None
+    validation: DataFacts | None = None
     training: TrainingFacts = field(default_factory=TrainingFacts)
     target: str | None = None
     task: str | None = None
@@ -51,6 +54,11 @@ class Facts:
     def model(self) -> ModelFacts:
         """Facts of the model as a whole."""
         return model_facts(self.graph, self.layers, self.task, self.trained)
+
+    @cached_property
+    def unmasked_padding(self) -> frozenset[str]:
+        """Paths of the leaves that put out padded sequences without a mask."""
+        return unmasked_padding(self.graph, self.layers)
 
     def __getitem__(self, path: str) -> LayerFacts:
         """Facts of the leaf with that path."""
@@ -86,14 +94,18 @@ class Facts:
         producers = self.graph.producers(path)
         return self.layers[producers[0]] if len(producers) == 1 else None
 
-    def effective_samples(self, layer: LayerFacts) -> int | None:
+    def averaged_batch(self, layer: LayerFacts) -> int | None:
+        """Samples over which a batch normalization averages: those of its replica, of all where it is synchronized."""
+        return self.training.batch_size if layer.is_synchronized else self.training.replica_batch
+
+    def effective_samples(self, layer: LayerFacts, batch: int | None = None) -> int | None:
         """How many independent values the batch statistics of one channel rest on.
 
-        `batch per replica × min(positions, 4)`: neighbouring positions of one map are correlated, so a large map counts
-        for little more than a small one. None when the batch size is unknown.
+        `batch × min(positions, 4)`: neighbouring positions of one map are correlated, so a large map counts for little
+        more than a small one. The batch is `averaged_batch` unless given. None when it or the shape is unknown.
         """
-        batch = self.training.replica_batch
-        if batch is None:
+        batch = self.averaged_batch(layer) if batch is None else batch
+        if batch is None or not layer.output_shape:
             return None
         positions = layer.positions
         return batch * min(INDEPENDENT_POSITIONS if positions is None else positions, INDEPENDENT_POSITIONS)
@@ -113,6 +125,9 @@ def gather_facts(graph: ModelGraph, **known: Any) -> Facts:
     Returns:
         The facts.
 
+    Raises:
+        ValueError: If a layer does not let itself be looked at.
+
     Example:
     >>> import keras
     >>> from advisor.graph import read_graph
@@ -120,4 +135,12 @@ def gather_facts(graph: ModelGraph, **known: Any) -> Facts:
     >>> gather_facts(read_graph(model))["conv"].channels
     4
     """
-    return Facts(graph, {node.path: layer_facts(node) for node in graph.leaves()}, **known)
+    return Facts(graph, {node.path: _facts_of(node) for node in graph.leaves()}, **known)
+
+
+def _facts_of(node: Node) -> LayerFacts:
+    try:
+        return layer_facts(node)
+    except Exception as error:
+        kind = type(node.operation).__name__
+        raise ValueError(f"`{node.path}` ({kind}) cannot be looked at: {type(error).__name__}: {error}") from error

@@ -76,6 +76,17 @@ class LayerFacts:
         return issubclass(self.cls, keras.layers.BatchNormalization)
 
     @property
+    def supports_masking(self) -> bool:
+        """Whether the layer hands a mask on."""
+        return bool(getattr(self._layer, "supports_masking", False))
+
+    @property
+    def is_synchronized(self) -> bool:
+        """Whether it is batch normalization that averages over all replicas; Keras's does not where it has a mask."""
+        gives_up = self.masked and self.cls is keras.layers.BatchNormalization
+        return bool(getattr(self._layer, "synchronized", False)) and not gives_up
+
+    @property
     def has_bias(self) -> bool:
         """Whether a linear layer adds a bias."""
         return bool(getattr(self._layer, "use_bias", False) or getattr(self._layer, "bias_axes", None))
@@ -92,6 +103,18 @@ class LayerFacts:
         if getattr(self._layer, "data_format", None) == "channels_first" and rank > 2:
             return 1 + hidden_axes
         return max(rank - 1, 0)
+
+    @property
+    def data_format(self) -> str | None:
+        """`"channels_first"` or `"channels_last"` for a layer that has a layout of its own, else None."""
+        return getattr(self._layer, "data_format", None)
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether it is a linear layer that works on each position alone: dense, or a convolution of width 1."""
+        kernel = getattr(self._layer, "kernel_size", None)
+        sizes = kernel if isinstance(kernel, (tuple, list)) else (kernel,)
+        return self.kind is Kind.DENSE or (self.kind in LINEAR_KINDS and all(size == 1 for size in sizes))
 
     @property
     def channels(self) -> int | None:
@@ -123,6 +146,17 @@ class LayerFacts:
             if np.any(keras.ops.convert_to_numpy(variable.value) != start):
                 return name
         return None
+
+    @property
+    def constant_kernel(self) -> float | None:
+        """The value that all weights of a kernel with a constant initializer still have; None where they differ."""
+        variable = getattr(self._layer, "kernel", None)
+        initializer = getattr(self._layer, "kernel_initializer", None)
+        constants = (*_CONSTANTS, keras.initializers.Constant)
+        if not isinstance(initializer, constants) or not isinstance(variable, keras.Variable):
+            return None
+        values = keras.ops.convert_to_numpy(variable.value).ravel()
+        return float(values[0]) if values.size and np.all(values == values[0]) else None
 
     @property
     def unbound_regularizers(self) -> Mapping[str, Any]:

@@ -11,11 +11,14 @@ import numpy as np
 
 from advisor.facts.kinds import Kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
+from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
-from advisor.graph.keras_internals import compile_arguments, functional_form, output_structure
+from advisor.graph.keras_internals import compile_arguments, decays, functional_form, output_structure
 
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
+
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
 
 FAMILIES = (Kind.CONV, Kind.RECURRENT, Kind.ATTENTION, Kind.DENSE)
 
@@ -28,11 +31,13 @@ class Loss:
         name: Class name, such as `CategoricalCrossentropy`; the function's name for a plain function.
         from_logits: Whether it expects logits; None where it has no such argument.
         configurable: Whether it is a `keras.losses.Loss` that can be made again with other arguments.
+        label_smoothing: Share of every label that it spreads over all classes.
     """
 
     name: str
     from_logits: bool | None
     configurable: bool
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,12 @@ class ModelFacts:
         task: What the model is for.
         compiled: Whether the model is compiled.
         optimizer: Class name of the optimizer, or None.
+        momentum: The optimizer's momentum, 0 where it has none.
+        clipping: How gradients are clipped, by the optimizer's argument: `clipnorm`, `clipvalue`, `global_clipnorm`.
         weight_decay: The optimizer's decoupled decay, or None.
+        learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
+        decayed_vectors: Paths of the biases, scales and offsets on which the optimizer's decay works.
     """
 
     params: int
@@ -81,8 +90,12 @@ class ModelFacts:
     task: str
     compiled: bool
     optimizer: str | None
+    momentum: float
+    clipping: Mapping[str, float]
     weight_decay: float | None
+    learning_rate: LearningRate | None
     trained: str | None
+    decayed_vectors: tuple[str, ...] = ()
 
 
 def model_facts(
@@ -103,7 +116,7 @@ def model_facts(
     optimizer = getattr(graph.model, "optimizer", None)
     # Under mixed float16 Keras wraps the optimizer in one that scales the loss.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    heads = tuple(_heads(graph, layers, _losses(graph, arguments)))
+    heads = tuple(_heads(graph, layers, per_output(graph, arguments.get("loss"))))
     flops = _shares({path: facts.flops for path, facts in layers.items()}, layers)
     return ModelFacts(
         params=sum(int(np.prod(weight.shape)) for weight in graph.model.weights),
@@ -114,9 +127,20 @@ def model_facts(
         task=task or _infer_task(heads, layers),
         compiled=bool(arguments),
         optimizer=type(optimizer).__name__ if optimizer is not None else None,
+        momentum=float(getattr(optimizer, "momentum", None) or 0.0),
+        clipping={name: limit for name in _CLIPPING if (limit := getattr(optimizer, name, None)) is not None},
         weight_decay=getattr(optimizer, "weight_decay", None) or None,
+        learning_rate=learning_rate(optimizer),
         trained=_trained_because(graph, layers, trained, optimizer),
+        decayed_vectors=tuple(
+            variable.path
+            for variable in graph.model.trainable_variables
+            if variable.name in _VECTORS and decays(optimizer, variable)
+        ),
     )
+
+
+_VECTORS = frozenset({"bias", "gamma", "beta"})
 
 
 def _params_once(graph: ModelGraph, layers: Mapping[str, LayerFacts]) -> dict[str, int]:
@@ -133,24 +157,31 @@ def _shares(amounts: Mapping[str, int], layers: Mapping[str, LayerFacts]) -> dic
     return {kind: amount / whole if whole else 0.0 for kind, amount in totals.items()}
 
 
-def _losses(graph: ModelGraph, arguments: Mapping[str, Any]) -> list[Any]:
-    """The compiled loss of each output, in flat order."""
-    loss = arguments.get("loss")
+def per_output(graph: ModelGraph, setting: Any) -> list[Any]:
+    """An argument of `compile`, `loss` or `loss_weights`, for each output in flat order.
+
+    Args:
+        graph: The model's graph.
+        setting: One value for all outputs, a list or a dict by output name.
+
+    Returns:
+        As many values as there are outputs, None where there is none for an output.
+    """
     count = len(graph.outputs)
-    if loss is None:
+    if setting is None:
         return [None] * count
-    if isinstance(loss, Mapping):
+    if isinstance(setting, Mapping):
         functional = functional_form(graph.model)
         outputs = None if functional is None else output_structure(functional)
         if isinstance(outputs, Mapping):
             # The keys of a dict of outputs name the losses, in the flat order of the dict.
-            losses = keras.tree.flatten({key: loss.get(key) for key in outputs})
+            values = keras.tree.flatten({key: setting.get(key) for key in outputs})
         else:
-            losses = [loss.get(name) for name in getattr(graph.model, "output_names", None) or []]
-        return losses if len(losses) == count else [None] * count
-    if isinstance(loss, (list, tuple)):
-        return list(loss) if len(loss) == count else [None] * count
-    return [loss] * count
+            values = [setting.get(name) for name in getattr(graph.model, "output_names", None) or []]
+        return values if len(values) == count else [None] * count
+    if isinstance(setting, (list, tuple)):
+        return list(setting) if len(setting) == count else [None] * count
+    return [setting] * count
 
 
 def _describe_loss(loss: Any) -> Loss | None:
@@ -160,7 +191,8 @@ def _describe_loss(loss: Any) -> Loss | None:
         loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         config = loss.get_config()
-        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True)
+        smoothing = float(config.get("label_smoothing") or 0.0)
+        return Loss(type(loss).__name__, config.get("from_logits"), configurable=True, label_smoothing=smoothing)
     name = getattr(loss, "__name__", type(loss).__name__)
     # The functions behind the strings take the same default as the classes.
     known = _LOSS_FUNCTIONS.get(name)
@@ -227,8 +259,9 @@ def _trained_because(
     if trained is not None:
         return "trained=True was given" if trained else None
     iterations = getattr(optimizer, "iterations", None)
-    if iterations is not None and int(iterations) > 0:
-        return f"its optimizer has taken {int(iterations)} steps"
+    # Not by `int(iterations)`, which a variable with a copy on every replica refuses.
+    if iterations is not None and (steps := int(keras.ops.convert_to_numpy(iterations))) > 0:
+        return f"its optimizer has taken {steps} steps"
     for path, facts in layers.items():
         moved = facts.moved
         if moved is not None:

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from advisor.facts.array_facts import array_facts, common_shape, padding_of
+from advisor.facts.census import Census, NonFinite
 from advisor.facts.data_checks import (
-    check_finite,
     check_labels,
     check_tokens,
-    embedding_sizes,
+    finite,
     fit_inputs,
     fit_targets,
     is_sparse_target,
 )
 from advisor.facts.data_facts import ArrayFacts, DataFacts, Modality
 from advisor.facts.data_source import DataSource, look_into
+from advisor.facts.documents import is_document_like
 from advisor.facts.facts import gather_facts
+from advisor.facts.modality import modality_of
 from advisor.facts.model_facts import Head
 from advisor.graph import ModelGraph
 from advisor.graph.keras_internals import functional_form, input_structure
@@ -28,7 +31,6 @@ from advisor.graph.keras_internals import functional_form, input_structure
 LOOK_AT = 512
 """Samples that are looked at: the median over channels of a variance is then known to a few per cent."""
 
-SMALLEST_IMAGE = 8
 KERAS_BATCH_SIZE = 32
 """Batch size of `fit` where none is given."""
 
@@ -43,8 +45,8 @@ def read_data(
             a batched `tf.data.Dataset`, `keras.utils.PyDataset` or torch `DataLoader`.
         model_graph: Graph of the model the data is for.
         batch_size: Batch size planned for training, at least 1; the data set's own when None.
-        look_at: About how many samples to look at, at least 1. Labels, NaN and infinite values are looked for in all
-            rows of arrays.
+        look_at: About how many samples to look at, at least 1. Labels, equal samples, NaN and infinite values are
+            counted in all rows of arrays, and in as much of a stream as comes in two seconds.
         seed: Seed of the choice of samples.
 
     Returns:
@@ -52,8 +54,8 @@ def read_data(
 
     Raises:
         TypeError: If the data is of a kind that `fit` does not take, or a generator, which looking at would consume.
-        ValueError: If the data is empty, does not fit the model, holds NaN or infinite values, tokens outside the
-            `Embedding` that reads them, or labels outside the classes of the head.
+        ValueError: If the data is empty, does not fit the model, or holds tokens outside the `Embedding` that reads
+            them, or labels outside the classes of the head.
 
     Example:
     >>> import keras, numpy as np
@@ -66,25 +68,38 @@ def read_data(
     for name, value in (("batch_size", batch_size), ("look_at", look_at)):
         if value is not None and value < 1:
             raise ValueError(f"`{name}` must be at least 1. Received: {name}={value}")
-    source = look_into(data, sample_shape=_sample_shape(model_graph), look_at=look_at, seed=seed)
+    census = Census(model_graph)
+    source = look_into(data, sample_shape=_sample_shape(model_graph), look_at=look_at, seed=seed, read_on=census.add)
+    for pair in _counted_pairs(source):
+        census.add(pair)
     looked = [(fit_inputs(model_graph, x, y), fit_targets(model_graph, y)) for x, y in source.batches]
-    _check_values(model_graph, source, looked)
+    for position, node in enumerate(model_graph.inputs):
+        for x, _ in looked:
+            check_tokens(model_graph, node, x[position])
     targets = _targets(model_graph, source, looked)
     heads = gather_facts(model_graph, trained=False).model.heads
     for head, arrays in zip(heads, targets, strict=False):
         for array in arrays:
             check_labels(model_graph.model, head, _output_rank(model_graph, head), array)
-    inputs = tuple(_array_facts([x[position] for x, _ in looked]) for position in range(len(looked[0][0])))
+    columns = [[x[position] for x, _ in looked] for position in range(len(looked[0][0]))]
+    inputs = tuple(array_facts(column, count) for column, count in zip(columns, census.inputs, strict=True))
+    modality = modality_of(model_graph, inputs[0], _joined(columns[0]))
     labels = targets[0] if targets else []
+    classes = _classes(model_graph, heads, labels, complete=source.whole is not None)
     return DataFacts(
         samples=source.samples,
         batch_size=source.batch_size,
-        inputs=inputs,
-        target=_array_facts(labels) if labels else None,
-        classes=_classes(model_graph, heads, labels, complete=source.whole is not None),
-        modality=_modality(model_graph, inputs[0]),
+        inputs=tuple(_padded(facts, column, modality) for facts, column in zip(inputs, columns, strict=True)),
+        target=array_facts(labels, _of_first(census.targets)) if labels else None,
+        classes=classes,
+        modality=modality,
         looked_at=sum(len(x[0]) for x, _ in looked),
         batches=tuple(_rebatched(model_graph, source, looked, batch_size)),
+        document_like=_document_like(modality, _joined(columns[0])),
+        class_counts=census.class_counts(classes),
+        counted=census.samples,
+        complete=source.complete and census.samples == source.samples,
+        fingerprints=census.fingerprints,
     )
 
 
@@ -116,17 +131,13 @@ def _sample_shape(graph: ModelGraph) -> tuple[int | None, ...] | None:
     return graph.inputs[0].output_shapes[0][1:] if graph.inputs else None
 
 
-def _check_values(graph: ModelGraph, source: DataSource, looked: Looked) -> None:
-    """Look for NaN, infinite values and unknown tokens: in all rows where they are in memory."""
-    for position, node in enumerate(graph.inputs):
-        for x, _ in looked:
-            check_tokens(graph, node, x[position])
-    for x, y in (*((source.whole,) if source.whole else ()), *source.batches):
-        for name, structure in (("x", x), ("y", y)):
-            for path, leaf in keras.tree.flatten_with_path(structure):
-                # Reading all of a file that is only mapped into memory would take long.
-                if isinstance(leaf, np.ndarray) and not isinstance(leaf, np.memmap):
-                    check_finite(name + "".join(f"[{key!r}]" for key in path), leaf)
+def _counted_pairs(source: DataSource) -> tuple[Any, ...]:
+    """What is counted: all rows where they are in memory as arrays, else the batches that were looked at."""
+    if source.whole is None:
+        return source.batches
+    # Reading all of a file that is only mapped into memory would take long, and a sparse matrix has no rows to hash.
+    in_memory = all(type(leaf) is np.ndarray for leaf in _arrays(source.whole))
+    return (source.whole,) if in_memory else source.batches
 
 
 def _targets(graph: ModelGraph, source: DataSource, looked: Looked) -> list[list[np.ndarray]]:
@@ -140,23 +151,35 @@ def _output_rank(graph: ModelGraph, head: Head) -> int:
     return len(graph.nodes[source.path].output_shapes[source.index])
 
 
-def _array_facts(arrays: Sequence[np.ndarray]) -> ArrayFacts:
-    shapes = {array.shape[1:] for array in arrays}
-    ranks = {len(shape) for shape in shapes}
-    shape: tuple[int | None, ...] = ()
-    if len(ranks) == 1:
-        shape = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
-    if arrays[0].dtype.kind not in "biuf":
-        nan = float("nan")
-        return ArrayFacts(shape, str(arrays[0].dtype), nan, nan, nan, nan)
-    values = np.concatenate([array.ravel() for array in arrays])
-    with np.errstate(over="ignore"):
-        mean, deviation = float(values.mean(dtype="float64")), float(values.std(dtype="float64"))
-    return ArrayFacts(shape, str(values.dtype), float(values.min()), float(values.max()), mean, deviation)
+def _of_first(counts: Sequence[NonFinite]) -> NonFinite:
+    return counts[0] if counts else NonFinite()
+
+
+def _joined(arrays: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The samples of all batches that hold finite numbers only; None where shapes differ or they are no numbers."""
+    if None in common_shape(arrays) or arrays[0].dtype.kind not in "biuf":
+        return None
+    return finite(np.concatenate(arrays))
+
+
+_SEQUENCES = frozenset({"tokens", "series", "waveform", "spectrogram"})
+
+
+def _padded(facts: ArrayFacts, arrays: Sequence[np.ndarray], modality: Modality) -> ArrayFacts:
+    are_sequences = modality in _SEQUENCES and facts.shape and arrays[0].dtype.kind in "biuf"
+    return replace(facts, padding=padding_of(arrays)) if are_sequences else facts
+
+
+def _document_like(modality: Modality, images: np.ndarray | None) -> bool | None:
+    if modality != "image" or images is None or not len(images):
+        return None
+    return is_document_like(images)
 
 
 def _classes(graph: ModelGraph, heads: Sequence[Head], labels: Sequence[np.ndarray], *, complete: bool) -> int | None:
     """Number of classes for class indices or one-hot labels; None for other targets."""
+    labels = [finite(y) for y in labels]
+    labels = [y for y in labels if y.size]
     if not labels or labels[0].dtype.kind not in "biuf" or not all(np.all(y == np.round(y)) for y in labels):
         return None
     largest = int(max(y.max() for y in labels))
@@ -172,28 +195,21 @@ def _classes(graph: ModelGraph, heads: Sequence[Head], labels: Sequence[np.ndarr
     return largest + 1 if labels[0].dtype.kind in "biu" else None
 
 
-def _modality(graph: ModelGraph, facts: ArrayFacts) -> Modality:
-    if graph.inputs and embedding_sizes(graph, graph.inputs[0]):
-        return "tokens"
-    shape = facts.shape
-    if len(shape) == 3:
-        return "image"
-    if len(shape) == 2:
-        # Grey images are often given as (28, 28); series as long as wide and never negative are rare.
-        square = shape[0] is not None and shape[0] == shape[1] and shape[0] >= SMALLEST_IMAGE
-        return "image" if square and facts.minimum >= 0 else "series"
-    return "tabular" if len(shape) == 1 and not math.isnan(facts.minimum) else "unknown"
-
-
 def _rebatched(
     graph: ModelGraph, source: DataSource, looked: Looked, batch_size: int | None
 ) -> Iterator[tuple[Any, Any]]:
-    """The samples that were looked at, in batches of the planned size; as they came where their shapes differ."""
+    """The samples that were looked at, in batches of the planned size; as they came where their shapes differ.
+
+    Samples with NaN or infinite values are left out.
+    """
     functional = functional_form(graph.model)
     structure = input_structure(functional) if functional is not None else source.batches[0][0]
     pairs = [
         (keras.tree.pack_sequence_as(structure, x), y) for (x, _), (_, y) in zip(looked, source.batches, strict=True)
     ]
+    pairs = [pair for pair in map(_without_gaps, pairs) if len(_arrays(pair)[0])]
+    if not pairs:
+        return
     size = batch_size or source.batch_size or KERAS_BATCH_SIZE
     shapes = {tuple(leaf.shape[1:] for leaf in _arrays(pair)) for pair in pairs}
     if len(shapes) > 1:
@@ -204,6 +220,17 @@ def _rebatched(
     for start in range(0, max(count - count % size, 1), size):
         rows = slice(start, start + size)
         yield keras.tree.map_structure(lambda leaf, rows=rows: None if leaf is None else leaf[rows], joined)
+
+
+def _without_gaps(pair: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The samples of a batch whose inputs and targets are finite."""
+    known = np.ones(len(_arrays(pair)[0]), bool)
+    for leaf in _arrays(pair):
+        if leaf.dtype.kind == "f":
+            known &= np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
+    if known.all():
+        return pair
+    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[known], pair)
 
 
 def _arrays(structure: Any) -> list[np.ndarray]:

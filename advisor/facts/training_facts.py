@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from advisor.facts.history import read_history
+
 
 @dataclass(frozen=True)
 class TrainingFacts:
@@ -50,7 +52,7 @@ def training_facts(
     batch_size: int | None,
     steps_per_epoch: int | None,
     epochs: int | None,
-    replicas: int,
+    replicas: int | None,
     history: Any,
     data_batch_size: int | None,
     samples: int | None,
@@ -59,10 +61,10 @@ def training_facts(
 
     Args:
         batch_size: As given to `advise`; wins over the data's own.
-        steps_per_epoch: As given; else samples ÷ batch size, rounded up.
-        epochs: As given; else the length of `history`.
-        replicas: Data-parallel replicas, at least 1.
-        history: A `keras.callbacks.History`, its `.history` dict, or None.
+        steps_per_epoch: As given; else samples ÷ batch size, rounded up; else those of `history`.
+        epochs: As given; else those planned for the run of `history`, or its length.
+        replicas: Data-parallel replicas, at least 1; None counts as 1.
+        history: A `keras.callbacks.History`, its `.history` dict, the path of a `CSVLogger` file, or None.
         data_batch_size: Batch size of the data set, where it is batched.
         samples: Training samples, where known.
 
@@ -71,6 +73,7 @@ def training_facts(
 
     Raises:
         ValueError: If a count is below 1 or `history` is of no known form.
+        FileNotFoundError: If `history` is the path of no file.
     """
     for name, value in (
         ("batch_size", batch_size),
@@ -80,22 +83,10 @@ def training_facts(
     ):
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1):
             raise ValueError(f"`{name}` must be a whole number of at least 1. Received: {name}={value!r}")
-    records = _history_records(history)
+    run = read_history(history)
     batch = batch_size if batch_size is not None else data_batch_size
     if steps_per_epoch is None and samples is not None and batch is not None:
         steps_per_epoch = math.ceil(samples / batch)
-    if epochs is None and records:
-        epochs = len(next(iter(records.values())))
-    return TrainingFacts(batch, steps_per_epoch, epochs, replicas, records)
-
-
-def _history_records(history: Any) -> dict[str, list[float]]:
-    if history is None:
-        return {}
-    records = getattr(history, "history", history)
-    if not isinstance(records, dict) or not all(isinstance(values, (list, tuple)) for values in records.values()):
-        raise ValueError(
-            "`history` must be what `fit` returned, or its `.history` dict of lists. "
-            f"Received: {type(history).__name__}"
-        )
-    return {name: [float(value) for value in values] for name, values in records.items()}
+    steps_per_epoch = run.steps if steps_per_epoch is None else steps_per_epoch
+    epochs = run.epochs if epochs is None else epochs
+    return TrainingFacts(batch, steps_per_epoch, epochs, 1 if replicas is None else replicas, run.metrics)

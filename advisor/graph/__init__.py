@@ -10,8 +10,11 @@ from advisor.graph.edits import (
     ReadVariable,
     Remove,
     Replace,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
 from advisor.graph.model_graph import ModelGraph, Node, Scope, Source, keep_whole, read_graph
 
@@ -28,9 +31,12 @@ __all__ = [
     "Remove",
     "Replace",
     "Scope",
+    "SetTrainable",
     "Source",
+    "Substitute",
     "WeightRule",
     "Wrap",
     "keep_whole",
     "read_graph",
+    "refusal_of",
 ]

@@ -9,9 +9,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from advisor.graph.model_graph import ModelGraph
 
 ReadVariable = Callable[[str, str], np.ndarray | None]
 """`read(path, variable_name)` gives the value of a variable of the model being rewritten, None where it has none."""
@@ -54,9 +57,16 @@ class LayerSpec:
 
 @dataclass(frozen=True)
 class Edit(ABC):
-    """Base of all edits: which node it is about."""
+    """Base of all edits: which node it is about.
+
+    Attributes:
+        path: The node's path.
+        rebuilds: Whether a layer or a call has to be made in another way, which cannot be done inside Python code.
+    """
 
     path: str
+
+    rebuilds: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -168,6 +178,48 @@ class Wrap(Edit):
 
 
 @dataclass(frozen=True)
+class Substitute(Edit):
+    """Put a copy of a built layer, with its weights and its name, in the place of the node's layer, at every call.
+
+    Args:
+        path: Any call of the layer.
+        layer: The layer to copy; it stays as it is.
+    """
+
+    layer: Any
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path)})
+
+    def describe(self) -> str:
+        return f"put {type(self.layer).__name__} `{self.layer.name}` in the place of `{self.path}`"
+
+
+@dataclass(frozen=True)
+class SetTrainable(Edit):
+    """Freeze the node's layer, or set it free; reaches into nested models and layers written in Python.
+
+    A frozen batch normalization works as at inference while the model trains, too.
+
+    Args:
+        path: Any call of the layer or nested model, which passes the flag on to everything in it.
+        trainable: The flag.
+    """
+
+    rebuilds = False
+
+    trainable: bool
+
+    @property
+    def footprint(self) -> frozenset[Touch]:
+        return frozenset({("layer", self.path)})
+
+    def describe(self) -> str:
+        return f"set `trainable = {self.trainable}` on `{self.path}` before `compile`"
+
+
+@dataclass(frozen=True)
 class ConfigureLoss(Edit):
     """Compile the rewritten model with a changed argument of the loss that belongs to one output.
 
@@ -187,3 +239,13 @@ class ConfigureLoss(Edit):
     def describe(self) -> str:
         changes = ", ".join(f"{key}={value!r}" for key, value in self.changes.items())
         return f"compile with {changes} in the loss of `{self.path}`"
+
+
+def refusal_of(edit: Edit, graph: ModelGraph) -> str | None:
+    """Why an edit cannot be carried out, or None when it can.
+
+    Args:
+        edit: An edit of a node of the graph.
+        graph: Graph of the model.
+    """
+    return graph.refusal(edit.path) if edit.rebuilds else graph.root.refusal

@@ -46,7 +46,37 @@ def forward(graph: ModelGraph, inputs: Any, watch: Iterable[str], look: Look = _
     >>> forward(read_graph(model), np.ones((1, 3)), ["relu"])["relu"][0].tolist()
     [[2.0, 2.0, 2.0]]
     """
-    watched = list(watch)
+    return _run(graph, inputs, list(watch), look, _InputRun)
+
+
+def forward_outputs(
+    graph: ModelGraph, inputs: Any, watch: Iterable[str], look: Look = _as_array
+) -> dict[str, list[Any]]:
+    """As `forward`, but looks at the first output of each watched node.
+
+    Args:
+        graph: As in `forward`.
+        inputs: As in `forward`.
+        watch: As in `forward`.
+        look: Called as `look(path, tensor)` on the first output of a watched node whenever it ran.
+
+    Returns:
+        As `forward`.
+
+    Raises:
+        ValueError: As `forward`.
+
+    Example:
+    >>> import keras, numpy as np
+    >>> from advisor.graph import read_graph
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Rescaling(2.0, name="double")])
+    >>> forward_outputs(read_graph(model), np.ones((1, 3)), ["double"])["double"][0].tolist()
+    [[2.0, 2.0, 2.0]]
+    """
+    return _run(graph, inputs, list(watch), look, _OutputRun)
+
+
+def _run(graph: ModelGraph, inputs: Any, watched: list[str], look: Look, kind: type[_Run]) -> dict[str, list[Any]]:
     unknown = [path for path in watched if path not in graph.nodes]
     if unknown:
         raise ValueError(f"`watch` must hold paths of the model's graph. Received: {unknown}")
@@ -56,7 +86,7 @@ def forward(graph: ModelGraph, inputs: Any, watch: Iterable[str], look: Look = _
     if len(arrays) != len(graph.inputs):
         raise ValueError(f"The model has {len(graph.inputs)} inputs. Received: {len(arrays)} arrays")
     tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
-    run = _Run(graph, {path: [] for path in watched}, look)
+    run = kind(graph, {path: [] for path in watched}, look)
     # States that layers would update and losses they would add go to the scope and vanish with it.
     with keras.StatelessScope():
         run.scope(graph.root, tensors, wants_outputs=False)
@@ -86,10 +116,12 @@ class _Run:
         for path, tensor in zip(scope.inputs, inputs, strict=True):
             values[self._symbol(path, 0)] = _as_declared(tensor, self.graph.nodes[path])
         for node in nodes:
-            self._watch(node, values)
+            self._before(node, values)
             symbols = [id(tensor) for tensor in node.call.outputs] if node.call else []
-            if any(uses[symbol] for symbol in symbols) or self._inner_scope(node) in self._watched_scopes:
-                values.update(zip(symbols, self._call(node, values), strict=True))
+            if any(uses[symbol] for symbol in symbols) or self._must_run(node):
+                outputs = self._call(node, values)
+                self._after(node, outputs)
+                values.update(zip(symbols, outputs, strict=True))
             uses.subtract(_symbols(node.call))
             for symbol in [symbol for symbol in values if uses[symbol] <= 0]:
                 del values[symbol]
@@ -110,11 +142,15 @@ class _Run:
     def _is_watched(self, node: Node) -> bool:
         return node.path in self.seen or self._inner_scope(node) in self._watched_scopes
 
-    def _watch(self, node: Node, values: dict[int, Any]) -> None:
-        if node.path in self.seen:
-            source = node.sources[0]
-            tensor = values[self._symbol(source.path, source.index)]
-            self.seen[node.path].append(self.look(node.path, tensor))
+    def _must_run(self, node: Node) -> bool:
+        """Whether a node runs though nothing reads what it puts out."""
+        return self._inner_scope(node) in self._watched_scopes
+
+    def _before(self, node: Node, values: dict[int, Any]) -> None:
+        """Looks at a node before it runs, with all tensors at hand."""
+
+    def _after(self, node: Node, outputs: list[Any]) -> None:
+        """Looks at what a node put out."""
 
     def _call(self, node: Node, values: dict[int, Any]) -> list[Any]:
         call = node.call
@@ -152,6 +188,27 @@ class _Run:
         call = self.graph.nodes[path].call
         assert call is not None
         return id(call.outputs[index])
+
+
+class _InputRun(_Run):
+    """One that looks at what the watched nodes read."""
+
+    def _before(self, node: Node, values: dict[int, Any]) -> None:
+        if node.path in self.seen:
+            source = node.sources[0]
+            tensor = values[self._symbol(source.path, source.index)]
+            self.seen[node.path].append(self.look(node.path, tensor))
+
+
+class _OutputRun(_Run):
+    """One that looks at what the watched nodes put out."""
+
+    def _must_run(self, node: Node) -> bool:
+        return node.path in self.seen or super()._must_run(node)
+
+    def _after(self, node: Node, outputs: list[Any]) -> None:
+        if node.path in self.seen:
+            self.seen[node.path].append(self.look(node.path, outputs[0]))
 
 
 def _symbols(call: RecordedCall | None) -> list[int]:

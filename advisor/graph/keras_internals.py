@@ -10,15 +10,22 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.saving import saving_lib
+from keras.src.saving.keras_saveable import KerasSaveable
+from keras.src.saving.serialization_lib import ObjectSharingScope, SafeModeScope
+from keras.src.utils.naming import to_snake_case
 
 KerasTensor = keras.KerasTensor
 
@@ -140,10 +147,28 @@ def compile_arguments(model: Any) -> dict[str, Any]:
     return dict(config.config) if config is not None else {}
 
 
+def learning_rate_schedule(optimizer: Any) -> Any | None:
+    """The schedule an optimizer takes its learning rate from, or None where that is a number."""
+    given = optimizer._learning_rate
+    return given if isinstance(given, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def decays(optimizer: Any, variable: Any) -> bool:
+    """Whether the decoupled weight decay of an optimizer works on a variable: it has some, and does not exclude it."""
+    return isinstance(optimizer, keras.optimizers.Optimizer) and bool(
+        optimizer.weight_decay and optimizer._use_weight_decay(variable)
+    )
+
+
 def accepts_argument(layer: Any, name: str) -> bool:
     """Whether a layer's `call` takes the named argument."""
     parameters = inspect.signature(layer.call).parameters
     return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def argument_names(operation: Any) -> tuple[str, ...]:
+    """The names of the arguments of a layer's or operation's `call`, in order."""
+    return tuple(inspect.signature(operation.call).parameters)
 
 
 def keras_mask(tensor: Any) -> Any | None:
@@ -216,40 +241,225 @@ def room_for_depth(layers: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def deferred_variables() -> Iterator[None]:
+def deferred_variables() -> Iterator[keras.StatelessScope]:
     """Layers built in this scope get variables with shapes but no values and no memory.
 
-    Every variable so made must be given a value with `initialize` or `initialize_fresh` before use. Without the scope,
-    every weight would be drawn from its initializer only to be overwritten.
+    Every variable so made must be given a value with `initialize` or `initialize_fresh`, or a way to get one with
+    `defer_to`, before use. Without the scope, every weight would be drawn from its initializer only to be overwritten.
     """
     before = list(global_state.get_global_attribute("uninitialized_variables") or [])
     try:
-        with keras.StatelessScope(initialize_variables=False):
-            yield
+        with keras.StatelessScope(initialize_variables=False) as scope:
+            yield scope
     finally:
         # Keras keeps the variables in a global list and would initialize them a second time when the next scope ends.
         global_state.set_global_attribute("uninitialized_variables", before)
 
 
 def is_deferred(variable: Any) -> bool:
-    """Whether a variable made under `deferred_variables` still waits for its value."""
+    """Whether a variable made under `deferred_variables` holds no value."""
     return variable._value is None
 
 
+def defer_to(variable: Any, read: Callable[[], Any]) -> None:
+    """Let a deferred variable get its value from a function whenever it is asked for it, and hold none."""
+    variable._initializer = _Read(read)
+
+
+class _Read:
+    """Stands in for the initializer of a variable whose value is somewhere else."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self.read = read
+
+    def __call__(self, shape: Any, dtype: Any = None) -> Any:
+        value = self.read()
+        if _is_large(value) and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # TensorFlow would take two more copies in passing.
+            value = tf.experimental.dlpack.from_dlpack(value.__dlpack__())
+        return keras.ops.convert_to_tensor(value, dtype=dtype)
+
+
+def _is_large(value: Any) -> bool:
+    """Whether an array is worth an effort not to copy it, and laid out so that every backend can use it as it is."""
+    return (
+        isinstance(value, np.ndarray)
+        and value.dtype.kind in "fiu"
+        and value.nbytes > LARGE
+        and value.ctypes.data % ALIGNMENT == 0
+    )
+
+
+LARGE = 1 << 20
+ALIGNMENT = 64
+
+
 def initialize(variable: Any, value: Any) -> None:
-    """Give a variable its value: the first one, or a new one."""
-    if is_deferred(variable):
+    """Give a variable its value: the first one, or a new one; that of a deferred variable stays where it is."""
+    if not is_deferred(variable):
+        variable.assign(value)
+    elif isinstance(value, keras.Variable) and is_deferred(value):
+        variable._initializer = value._initializer
+    else:
         # A tensor, never the other variable itself: Keras would share the storage between the two.
         variable._initialize(keras.ops.copy(keras.ops.convert_to_tensor(value, dtype=variable.dtype)))
         variable._initializer = None
-    else:
-        variable.assign(value)
 
 
 def initialize_fresh(variable: Any) -> None:
-    """Give a deferred variable the value its own initializer draws."""
+    """Give a deferred variable the value it has been deferred to, or that its own initializer draws."""
     if is_deferred(variable):
         variable._deferred_initialize()
+
+
+def model_from_config(config: Mapping[str, Any], *, safe_mode: bool) -> Any:
+    """The model that a `config.json` describes, not compiled."""
+    with ObjectSharingScope(), room_for_depth(len(config["config"].get("layers", ()))):
+        return keras.saving.deserialize_keras_object({**config, "compile_config": None}, safe_mode=safe_mode)
+
+
+def compile_from_config(model: Any, config: Mapping[str, Any], *, safe_mode: bool) -> None:
+    """Compile a model as its `config.json` says, the optimizer's variables deferred; it may say nothing."""
+    if not config.get("compile_config"):
+        return
+    built = model.built
+    # The optimizer of a built model would get its variables at once, values included.
+    model.built = False
+    try:
+        with ObjectSharingScope(), SafeModeScope(safe_mode):
+            model.compile_from_config(config["compile_config"])
+    finally:
+        model.built = built
+    if built and getattr(model, "optimizer", None) is not None:
+        build_optimizer(model.optimizer, model.trainable_variables)
+
+
+def build_optimizer(optimizer: Any, variables: Sequence[Any]) -> None:
+    """Give an optimizer its variables, deferred like those they are for; `initialize_optimizer` makes it fit to train.
+
+    Args:
+        optimizer: An optimizer that is not built.
+        variables: The variables to train, deferred or not.
+    """
+    for part in _with_inner(optimizer):
+        part._var_key = id
+    with deferred_variables() as scope:
+        for variable in variables:
+            # It asks for the values, which may have to be read or drawn, and makes no use of them.
+            scope.add_update((variable, keras.ops.zeros((), variable.dtype)))
+        optimizer.build(variables)
+
+
+def initialize_optimizer(optimizer: Any) -> None:
+    """Give the variables of an optimizer built with `build_optimizer` their values, after those it is to train."""
+    for variable in optimizer.variables:
+        initialize_fresh(variable)
+    for part in _with_inner(optimizer):
+        if vars(part).pop("_var_key", None) is not None:
+            # TensorFlow knows a variable by its storage, which there was none of before.
+            trained = enumerate(part._trainable_variables)
+            part._trainable_variables_indices = {part._var_key(variable): index for index, variable in trained}
+
+
+def _with_inner(optimizer: Any) -> list[Any]:
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return [optimizer] if inner is None else [optimizer, *_with_inner(inner)]
+
+
+def state_holders(model: Any) -> dict[str, Any]:
+    """Everything in a compiled model that has state of its own to save, by its path in a weights file."""
+    holders: dict[str, Any] = {}
+    # Held, since some attributes make a new list each time, whose `id` would otherwise be given to the next one.
+    seen: dict[int, Any] = {}
+
+    def visit(thing: Any, path: str) -> None:
+        if id(thing) in seen:
+            return
+        seen[id(thing)] = thing
+        if isinstance(thing, KerasSaveable):
+            holders[path] = thing
+            for attribute, child in saving_lib._walk_saveable(thing):
+                if isinstance(child, (KerasSaveable, list, dict, tuple)):
+                    visit(child, f"{path}/{attribute}" if path else attribute)
+        else:
+            names: dict[str, int] = {}
+            for child in thing.values() if isinstance(thing, dict) else thing:
+                if isinstance(child, (KerasSaveable, list, dict, tuple)):
+                    kind = to_snake_case(type(child).__name__) if isinstance(child, KerasSaveable) else "container"
+                    visit(child, f"{path}/{saving_lib._get_unique_name(kind, names)}")
+
+    visit(model, "")
+    return holders
+
+
+def weights_store(opened: Any) -> Any:
+    """Reads an open weights file: `store.get(path)[name]` is an array."""
+
+    class Archive:
+        def open(self, name: str, mode: str) -> Any:
+            return opened
+
+    return _ReadStore("weights", archive=Archive(), mode="r")
+
+
+class _ReadStore(saving_lib.H5IOStore):
+    """A weights file whose arrays a tensor can share."""
+
+    def __getitem__(self, key: str) -> Any:
+        dataset = saving_lib.safe_get_h5_dataset(self._h5_entry_group, key)
+        if dataset.nbytes <= LARGE or "dtype" in dataset.attrs:
+            return super().__getitem__(key)
+        room = np.empty(dataset.nbytes + ALIGNMENT, np.uint8)
+        begin = -room.ctypes.data % ALIGNMENT
+        array = room[begin : begin + dataset.nbytes].view(dataset.dtype).reshape(dataset.shape)
+        dataset.read_direct(array)
+        return array
+
+
+class _WatchedStore(saving_lib.H5IOStore):
+    """A weights file that says what goes into it, and takes values from another file without a detour."""
+
+    def __init__(self, path: Path, watch: Callable[[int], None]) -> None:
+        super().__init__(path, mode="w")
+        self._watch = watch
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._watch(math.prod(getattr(value, "shape", ())))
+        read = getattr(getattr(value, "_initializer", None), "read", None)
+        if read is not None:
+            array = read()
+            value = array if _is_large(array) and array.dtype == value.dtype else value
+        if not _is_large(value):
+            super().__setitem__(key, value)
+            return
+        if not self._h5_entry_initialized:
+            self._create_h5_group(self._h5_entry_path)
+        self._h5_entry_group[key] = value
+
+
+def write_state(model: Any, weights: Path, archive: Any, watch: Callable[[int], None]) -> None:
+    """Write what a model holds beside its configuration, as Keras does, one variable after the other.
+
+    Args:
+        model: The model.
+        weights: The HDF5 file to write.
+        archive: The zip file that vocabularies and the like go into.
+        watch: Called with the number of values that are written next.
+    """
+    weights_store = _WatchedStore(weights, watch)
+    assets = saving_lib.DiskIOStore("assets", archive=archive, mode="w")
+    try:
+        saving_lib._save_state(model, weights_store, assets, inner_path="", visited_saveables=set())
+    finally:
+        weights_store.close()
+        assets.close()
+
+
+def config_and_metadata(model: Any) -> tuple[str, str]:
+    """The `config.json` and `metadata.json` of a model."""
+    return saving_lib._serialize_model_as_json(model)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ import keras
 
 from advisor.graph import keras_internals as internals
 from advisor.graph.configuration import held_layers
+from advisor.graph.cycles import refuse_cycles
 from advisor.graph.tracing import Trace, trace_layer, trace_model
 
 ScopeKind = Literal["sequential", "functional", "traced", "opaque"]
@@ -244,9 +245,11 @@ def read_graph(model: Any) -> ModelGraph:
 
     Raises:
         TypeError: If `model` is no `keras.Model`.
+        ValueError: If a layer of it holds itself.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
+    refuse_cycles(model)
     reader = _Reader()
     reader.read_scope(model, path="")
     calls: dict[int, list[str]] = defaultdict(list)

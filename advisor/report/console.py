@@ -42,6 +42,7 @@ _MISSING = {
     "training": "the batch size, the steps per epoch or the epochs",
     "steps": "the steps per epoch and the epochs",
     "history": "the history of an earlier run",
+    "validation": "validation data",
 }
 
 
@@ -76,7 +77,7 @@ def print_examination(examination: Examination, console: Console | None = None) 
     for failure in examination.failures:
         _print_labelled(failure.code, f"failed, please report it: {failure.error}", console, style="bold red")
     console.print()
-    console.print(_summary(examination.findings))
+    console.print(_summary(examination.findings, ignored=len(examination.ignored)))
 
 
 def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
@@ -215,14 +216,15 @@ def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
         _print_labelled("missing", f"{' and '.join(_MISSING[need] for need in missing)}: {', '.join(codes)}", console)
 
 
-def _summary(findings: Sequence[Finding]) -> Text:
+def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
+    unsaid = f" {_count(ignored, 'more finding')} ignored at their layers." if ignored else ""
     if not findings:
-        return Text("Nothing found.", "bold green")
+        return Text(f"Nothing found.{unsaid}", "bold green")
     severities = Counter(finding.severity for finding in findings)
     counts = ", ".join(_count(number, severity) for severity, number in severities.items())
     safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
     fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
-    return Text(f"{_count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.", "bold")
+    return Text(f"{_count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
 
 
 def _account(rewrite: Rewrite) -> Text:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from advisor.facts import DataFacts, Facts, TrainingFacts
+    from advisor.facts import ArrayFacts, DataFacts, Facts, TrainingFacts
     from advisor.rewrite import Rewrite
     from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination
@@ -119,7 +119,9 @@ def plain(value: Any) -> Any:
             return [plain(item) for item in value]
         case set() | frozenset():
             return sorted(plain(item) for item in value)
-    return str(value)
+    # A layer still to be made is told by the code that makes it.
+    code = getattr(value, "code", None)
+    return code() if callable(code) else str(value)
 
 
 def _model(facts: Facts) -> dict[str, Any]:
@@ -145,10 +147,19 @@ def _data(data: DataFacts | None) -> dict[str, Any] | None:
         "batch_size": data.batch_size,
         "classes": data.classes,
         "modality": data.modality,
+        "document_like": data.document_like,
+        "class_counts": list(data.class_counts) if data.class_counts is not None else None,
+        "counted": data.counted,
+        "repeated": data.fingerprints.repeated,
         "looked_at": data.looked_at,
-        "inputs": [asdict(facts) for facts in data.inputs],
-        "target": asdict(data.target) if data.target else None,
+        "inputs": [_array(facts) for facts in data.inputs],
+        "target": _array(data.target) if data.target else None,
     }
+
+
+def _array(facts: ArrayFacts) -> dict[str, Any]:
+    # Thousands of features would bury the rest.
+    return {key: value for key, value in asdict(facts).items() if not key.startswith("feature_")}
 
 
 def _training(training: TrainingFacts) -> dict[str, Any]:
@@ -168,6 +179,7 @@ def _summary(examination: Examination) -> dict[str, int]:
         "fixable": sum(finding.fix is not None for finding in examination.findings),
         "not_run": len(examination.not_run),
         "failures": len(examination.failures),
+        "ignored": len(examination.ignored),
     }
 
 

@@ -33,6 +33,7 @@ _NEEDS = {
     Requirement.TRAINING: "`batch_size`, `steps_per_epoch` or `epochs`",
     Requirement.STEPS: "`steps_per_epoch` and `epochs`",
     Requirement.HISTORY: "`history`",
+    Requirement.VALIDATION: "`validation_data`",
 }
 
 _RESTS_ON = {

@@ -10,6 +10,7 @@ import keras
 
 from advisor.graph import ConfigureLoss
 from advisor.graph import keras_internals as internals
+from advisor.graph.stored_model import holds_values
 
 
 def carry_compile_state(old: Any, new: Any, loss_edits: Sequence[ConfigureLoss], old_of: Mapping[int, Any]) -> None:
@@ -103,17 +104,19 @@ def _carry_optimizer_state(old: Any, new: Any, old_of: Mapping[int, Any]) -> Non
     """Counters and scales always; moments only where every trained variable is the same as before."""
     if not getattr(old.optimizer, "built", False):
         return
-    new.optimizer.build(new.trainable_variables)
+    internals.build_optimizer(new.optimizer, new.trainable_variables)
     predecessors = [old_of.get(id(variable)) for variable in new.trainable_variables]
     same = [id(v) for v in predecessors] == [id(v) for v in old.trainable_variables]
     if same and _shapes(old.optimizer) == _shapes(new.optimizer):
-        for target, source in zip(new.optimizer.variables, old.optimizer.variables, strict=True):
-            target.assign(source)
-        return
-    scalars = {variable.path: variable for variable in old.optimizer.variables if len(variable.shape) == 0}
-    for variable in new.optimizer.variables:
-        if variable.path in scalars and len(variable.shape) == 0:
-            variable.assign(scalars[variable.path])
+        sources = list(old.optimizer.variables)
+    else:
+        scalars = {variable.path: variable for variable in old.optimizer.variables if len(variable.shape) == 0}
+        sources = [scalars.get(v.path) if len(v.shape) == 0 else None for v in new.optimizer.variables]
+    for target, source in zip(new.optimizer.variables, sources, strict=True):
+        if source is not None:
+            internals.initialize(target, source)
+    if holds_values(old):
+        internals.initialize_optimizer(new.optimizer)
 
 
 def _shapes(optimizer: Any) -> list[tuple[int, ...]]:

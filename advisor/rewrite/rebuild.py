@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from advisor.facts.replicas import strategy_scope
 from advisor.graph import (
     Configure,
     ConfigureLoss,
@@ -22,8 +23,11 @@ from advisor.graph import (
     Remove,
     Replace,
     Scope,
+    SetTrainable,
+    Substitute,
     WeightRule,
     Wrap,
+    refusal_of,
 )
 from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_input, clone_layer, custom_objects
@@ -76,6 +80,7 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     operations = [graph.model, *(node.operation for node in graph.nodes.values())]
     inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
     with (
+        strategy_scope(graph.model),
         keras.saving.custom_object_scope(custom_objects(operations)),
         internals.room_for_depth(len(operations) + inserted),
     ):
@@ -89,9 +94,11 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
             # Some layers make variables from values, which cannot wait; build them the ordinary way.
             builder = _Builder(graph, edits, ways)
             model = _or_rewrite_error(builder, graph)
-    weight_map, old_of = carry_weights(graph, builder.successions, model)
-    carry_identity(builder.alike())
-    carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
+        weight_map, old_of = carry_weights(graph, builder.successions, model)
+        alike = list(builder.alike())
+        carry_identity(alike)
+        _set_trainable(graph, alike, [edit for edit in edits if isinstance(edit, SetTrainable)])
+        carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
     return Rebuilt(model, weight_map, tuple(builder.notes))
 
 
@@ -102,6 +109,15 @@ def _or_rewrite_error(builder: _Builder, graph: ModelGraph) -> Any:
         raise
     except Exception as error:
         raise RewriteError(f"`{graph.model.name}` could not be rebuilt: {error}") from error
+
+
+def _set_trainable(graph: ModelGraph, alike: Sequence[tuple[Any, Any]], edits: Sequence[SetTrainable]) -> None:
+    successors = {id(old): new for old, new in alike}
+    for edit in edits:
+        old = graph.nodes[edit.path].operation
+        if id(old) not in successors:
+            raise RewriteError(f"`{edit.path}` has no counterpart in the new model. By hand: {edit.describe()}")
+        successors[id(old)].trainable = edit.trainable
 
 
 class _Builder:
@@ -123,7 +139,7 @@ class _Builder:
                 self._before[edit.path].extend(edit.specs)
             elif isinstance(edit, InsertAfter):
                 self._after[edit.path].extend(edit.specs)
-            elif isinstance(edit, (Configure, Replace, Wrap)):
+            elif isinstance(edit, (Configure, Replace, Substitute, Wrap)):
                 self._layer_edits[id(graph.nodes[edit.path].operation)].append(edit)
 
     def alike(self) -> Iterator[tuple[Any, Any]]:
@@ -183,11 +199,12 @@ class _Builder:
         layers = [self._input(layer) for layer in internals.sequential_layers(old)[:1] if _is_input(layer)]
         for node in nodes:
             # Besides the layers there are the operations by which Keras computes masks; it does so again by itself.
-            if node.is_input or not node.is_layer:
+            if not node.is_layer:
                 continue
-            layers += self._insertions(self._before[node.path], node, names)
-            if node.path not in self._removed:
-                layers.append(self._operation(node))
+            if not node.is_input:
+                layers += self._insertions(self._before[node.path], node, names)
+                if node.path not in self._removed:
+                    layers.append(self._operation(node))
             layers += self._insertions(self._after[node.path], node, names)
         if all(_is_input(layer) for layer in layers):
             layers.append(keras.layers.Identity(name=names.free(nodes[-1].name)))
@@ -199,6 +216,7 @@ class _Builder:
     def _build_functional(self, scope: Scope, nodes: list[Node], names: _Names) -> Any:
         functional = internals.functional_form(scope.model)
         new: dict[int, Any] = {}
+        entries: dict[int, Any] = {}  # the inputs themselves, which `new` replaces by what is inserted after them
 
         def renewed(structure: Any) -> Any:
             return keras.tree.map_structure(lambda x: new[id(x)] if isinstance(x, keras.KerasTensor) else x, structure)
@@ -212,10 +230,12 @@ class _Builder:
             else:
                 outputs = self._call(node, renewed, names)
             flat = keras.tree.flatten(outputs)
+            if node.is_input:
+                entries[id(node.call.outputs[0])] = flat[0]
             for spec_layer in self._insertions(self._after[node.path], node, names):
                 flat[0] = spec_layer(flat[0])
             new.update(zip(map(id, node.call.outputs), flat, strict=True))
-        inputs = keras.tree.map_structure(lambda x: new[id(x)], internals.input_structure(functional))
+        inputs = keras.tree.map_structure(lambda x: entries[id(x)], internals.input_structure(functional))
         outputs = keras.tree.map_structure(lambda x: new[id(x)], internals.output_structure(functional))
         cls = type(scope.model)
         if not internals.rebuilds_from_graph(scope.model):
@@ -291,13 +311,17 @@ class _Builder:
                     )
                 )
                 return new
+            elif isinstance(edit, Substitute):
+                new = clone_layer(edit.layer)
+                self.successions.append(Succession(node.path, edit.layer, new, (), same_class=True, changed=None))
+                return new
         new = clone_layer(old, changes)
         configured = any(isinstance(edit, Configure) for edit in edits)
         changed = frozenset(changes) if configured else None
         self.successions.append(Succession(node.path, old, new, tuple(rules), same_class=True, changed=changed))
         for edit in edits:
             if isinstance(edit, Wrap):
-                new = edit.wrapper(new, **{"name": f"{old.name}_{_snake(edit.wrapper.__name__)}", **edit.config})
+                new = edit.wrapper(new, **{"name": old.name, **edit.config})
         return new
 
     def _insertions(self, specs: Sequence[LayerSpec], node: Node, names: _Names) -> list[Any]:
@@ -326,7 +350,10 @@ class _Names:
 
 
 def _first_tensor(call: Any) -> Any:
-    return next(leaf for leaf in keras.tree.flatten((call.args, call.kwargs)) if isinstance(leaf, keras.KerasTensor))
+    """The first tensor in the order of the operation's arguments, in whatever order they were named in the call."""
+    named = [call.kwargs.get(name) for name in internals.argument_names(call.operation)]
+    tensors = keras.tree.flatten([*call.args, *named, *call.kwargs.values()])
+    return next(leaf for leaf in tensors if isinstance(leaf, keras.KerasTensor))
 
 
 def _float_policy(layer: Any) -> Any:
@@ -342,7 +369,7 @@ def _refuse_what_cannot_change(graph: ModelGraph, edits: Sequence[Edit]) -> None
     for edit in edits:
         if edit.path not in graph.nodes:
             raise RewriteError(f"there is no node `{edit.path}` in `{graph.model.name}`")
-        reason = graph.refusal(edit.path)
+        reason = refusal_of(edit, graph)
         if reason:
             raise RewriteError(f"`{edit.path}` cannot be rewritten: {reason}.")
 

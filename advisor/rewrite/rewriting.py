@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from typing import Any
 from advisor.graph import ModelGraph, read_graph
 from advisor.graph.keras_internals import variable_paths
 from advisor.graph.source_code import by_hand, plain_arguments
+from advisor.graph.stored_model import load_values
 from advisor.rewrite.errors import RewriteError, UncopyableError
 from advisor.rewrite.planner import merged_edits, plan_round
 from advisor.rewrite.rebuild import Rebuilt, rebuild
+from advisor.rewrite.saving import save_model
 from advisor.rewrite.verify import difference_of, outputs_of, tolerance
 from advisor.rewrite.weights import WeightOrigin
 from advisor.rules import Finding
@@ -54,7 +57,8 @@ class Rewrite:
     """The outcome of a rewrite.
 
     Attributes:
-        model: The rewritten model; the original itself, with a warning, where it cannot even be copied.
+        structure: The rewritten model, its values perhaps still in a file; the original itself, with a warning, where
+            it cannot even be copied.
         applied: Fixes that are in it, in order.
         skipped: Fixes that are not, with reasons.
         weight_map: Where each of its variables got its value, by variable path.
@@ -64,17 +68,34 @@ class Rewrite:
     """
 
     original: Any = field(repr=False)
-    model: Any
+    structure: Any
     applied: tuple[Applied, ...]
     skipped: tuple[Skipped, ...]
     weight_map: Mapping[str, WeightOrigin] = field(repr=False)
     parity: float | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def model(self) -> Any:
+        """The rewritten model, in memory as a whole."""
+        return load_values(self.structure)
+
+    def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
+        """Write the rewritten model to a `.keras` file; what is still in another file is not taken into memory.
+
+        Args:
+            path: The file to write.
+            progress: Called with a line of text whenever something more has been done.
+
+        Raises:
+            OSError: If the file cannot be written.
+        """
+        save_model(self.structure, path, progress)
+
     @cached_property
     def diff(self) -> str:
         """The layers before and after, as a unified diff."""
-        before, after = (layer_lines(read_graph(model)) for model in (self.original, self.model))
+        before, after = (layer_lines(read_graph(model)) for model in (self.original, self.structure))
         return "\n".join(difflib.unified_diff(before, after, "before", "after", lineterm="", n=2))
 
 
@@ -154,7 +175,7 @@ class _Rewriting:
                 findings = self._examine(self._current)
         return Rewrite(
             original=self._original,
-            model=self._result(),
+            structure=self._result(),
             applied=tuple(self._applied),
             skipped=tuple(self._left(findings)),
             weight_map=_composed(self._weight_maps),

@@ -6,6 +6,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -13,6 +14,7 @@ import numpy as np
 
 from advisor.graph import ModelGraph, ReadVariable, WeightRule
 from advisor.graph import keras_internals as internals
+from advisor.graph.stored_model import holds_values
 from advisor.rewrite.errors import RewriteError, UncopyableError
 
 Origin = Literal["kept", "mapped", "new"]
@@ -37,7 +39,7 @@ class Succession:
 
     Attributes:
         path: Path of the old node.
-        old: The old layer.
+        old: The old layer, or its substitute.
         new: The new one.
         weights: Compute values of new variables, in order.
         same_class: Whether variables of equal name and shape mean the same in both.
@@ -72,7 +74,7 @@ def _without(apart: list[Any], layers: list[Any]) -> list[Any]:
 def carry_weights(
     graph: ModelGraph, successions: Iterable[Succession], new_model: Any
 ) -> tuple[dict[str, WeightOrigin], dict[int, Any]]:
-    """Give every variable of the new model its value.
+    """Give every variable of the new model its value, or, where the old model's are still in a file, a way to get it.
 
     Args:
         graph: Graph of the old model.
@@ -86,23 +88,33 @@ def carry_weights(
         UncopyableError: If a plain copy does not have the variables of its original.
     """
     read = _reader(graph)
+    in_memory = holds_values(graph.model)
     old_paths = internals.variable_paths(graph.model)
     origins: dict[int, WeightOrigin] = {}
     old_of: dict[int, Any] = {}
     for succession in successions:
         for new, old in _paired(succession):
             internals.initialize(new, old)
-            origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            # A model that is copied as a whole has no path.
+            if not succession.path or succession.old is graph.nodes[succession.path].operation:
+                origins[id(new)] = WeightOrigin("kept", old_paths.get(id(old), old.path))
+            else:
+                # The weights of a substitute were computed before the rebuild.
+                origins[id(new)] = WeightOrigin("mapped", succession.path)
             old_of[id(new)] = old
             _carry_attributes(new, old, succession)
         for rule in succession.weights:
-            for new, value in _computed(succession, rule(read)):
-                internals.initialize(new, value)
+            for name, (new, value) in _computed(succession, rule(read)).items():
+                if in_memory or not internals.is_deferred(new):
+                    internals.initialize(new, value)
+                else:
+                    internals.defer_to(new, partial(_one_computed, rule, read, name))
                 origins[id(new)] = WeightOrigin("mapped", succession.path)
         if succession.changed is None:
             _carry_other_state(succession)
-    for variable in new_model.variables:
-        internals.initialize_fresh(variable)
+    if in_memory:
+        for variable in new_model.variables:
+            internals.initialize_fresh(variable)
     new_paths = internals.variable_paths(new_model)
     weight_map = {path: origins.get(key, WeightOrigin("new")) for key, path in new_paths.items()}
     return weight_map, old_of
@@ -163,7 +175,7 @@ def _by_name(old: list[Any], new: list[Any]) -> list[tuple[Any, Any]]:
     return pairs
 
 
-def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> list[tuple[Any, np.ndarray]]:
+def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> dict[str, tuple[Any, np.ndarray]]:
     by_name = {variable.name: variable for variable in reversed(succession.new.variables)}
     missing = set(values) - set(by_name)
     if missing:
@@ -171,7 +183,11 @@ def _computed(succession: Succession, values: Mapping[str, np.ndarray]) -> list[
             f"the new `{succession.path}` ({type(succession.new).__name__}) has no variable named "
             f"{', '.join(sorted(missing))}"
         )
-    return [(by_name[name], value) for name, value in values.items()]
+    return {name: (by_name[name], value) for name, value in values.items()}
+
+
+def _one_computed(rule: WeightRule, read: ReadVariable, name: str) -> np.ndarray:
+    return rule(read)[name]
 
 
 def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
@@ -188,15 +204,23 @@ def _carry_attributes(new: Any, old: Any, succession: Succession) -> None:
 
 
 def _carry_other_state(succession: Succession) -> None:
-    """State that is no variable: statistics of `Normalization`, vocabularies, bins."""
+    """State that is no variable: statistics of `Normalization`, vocabularies, bins, what a layer stores by itself."""
     if not isinstance(succession.old, keras.Layer):
         return
-    for old_part, new_part in zip(succession.old_layers, succession.new_layers, strict=True):
+    parts = list(zip(succession.old_layers, succession.new_layers, strict=True))
+    for old_part, new_part in parts:
+        if hasattr(old_part, "finalize_state") or _stores_by_itself(old_part):
+            store: dict[str, Any] = {}
+            old_part.save_own_variables(store)
+            # The variables have been seen to, and may be deferred.
+            with keras.StatelessScope():
+                new_part.load_own_variables({key: keras.ops.convert_to_numpy(value) for key, value in store.items()})
+    for old_part, new_part in parts:
         if hasattr(old_part, "save_assets"):
             with tempfile.TemporaryDirectory() as folder:
                 old_part.save_assets(folder)
                 new_part.load_assets(folder)
-        if hasattr(old_part, "finalize_state"):
-            store: dict[str, Any] = {}
-            old_part.save_own_variables(store)
-            new_part.load_own_variables(store)
+
+
+def _stores_by_itself(layer: Any) -> bool:
+    return type(layer).save_own_variables.__module__.split(".")[0] != "keras"

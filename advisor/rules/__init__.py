@@ -2,6 +2,7 @@
 
 from advisor.rules.base import Case, Requirement, Rule, unmet
 from advisor.rules.finding import Confidence, Finding, Fix, PlanChange, Safety, Severity
+from advisor.rules.layer_ignores import LayerIgnores, layer_ignores
 from advisor.rules.references import Reference, reference, references
 from advisor.rules.registry import ENTRY_POINT_GROUP, all_rules, as_codes, rule, select_rules
 
@@ -11,6 +12,7 @@ __all__ = [
     "Confidence",
     "Finding",
     "Fix",
+    "LayerIgnores",
     "PlanChange",
     "Reference",
     "Requirement",
@@ -19,6 +21,7 @@ __all__ = [
     "Severity",
     "all_rules",
     "as_codes",
+    "layer_ignores",
     "reference",
     "references",
     "rule",

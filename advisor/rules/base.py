@@ -27,6 +27,7 @@ class Requirement(StrEnum):
     TRAINING = "training"
     STEPS = "steps"
     HISTORY = "history"
+    VALIDATION = "validation"
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def unmet(requirement: Requirement, facts: Facts) -> bool:
         Requirement.TRAINING: training.is_planned,
         Requirement.STEPS: training.total_steps is not None,
         Requirement.HISTORY: bool(training.history),
+        Requirement.VALIDATION: facts.validation is not None,
     }
     return not present[requirement]
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
-from advisor.graph import ModelGraph
+from advisor.graph import ModelGraph, refusal_of
 from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
+from advisor.rules.layer_ignores import NOTHING_IGNORED, LayerIgnores
 
 _SEVERITY_ORDER = list(Severity)
 
@@ -54,20 +55,23 @@ class Examination:
         findings: Errors first, then warnings, then offers; by code and place within those.
         not_run: Rules whose requirements were not met.
         failures: Rules that crashed.
+        ignored: What was found at layers at which the user ignores the rule.
     """
 
     facts: Facts
     findings: tuple[Finding, ...]
     not_run: tuple[NotRun, ...]
     failures: tuple[RuleFailure, ...]
+    ignored: tuple[Finding, ...] = ()
 
 
-def examine(facts: Facts, rules: Iterable[Rule]) -> Examination:
+def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING_IGNORED) -> Examination:
     """Run rules over facts.
 
     Args:
         facts: What is known.
         rules: The rules to run.
+        ignores: Layers at which some of them are to be silent.
 
     Returns:
         Their findings, in order, and which rules did not run or failed.
@@ -84,7 +88,8 @@ def examine(facts: Facts, rules: Iterable[Rule]) -> Examination:
                 findings.extend(_with_refusal(finding, facts.graph) for finding in list(rule.check(facts)))
         except Exception as error:
             failures.append(RuleFailure(rule.code, f"{type(error).__name__}: {error}", traceback.format_exc()))
-    return Examination(facts, tuple(_ordered(findings, facts)), tuple(not_run), tuple(failures))
+    kept, ignored = ignores.divide(_ordered(findings, facts), facts.graph)
+    return Examination(facts, tuple(kept), tuple(not_run), tuple(failures), tuple(ignored))
 
 
 def _lacks(rule: Rule, requirement: Requirement, facts: Facts) -> bool:
@@ -107,7 +112,7 @@ def _with_refusal(finding: Finding, graph: ModelGraph) -> Finding:
     """The finding with its fix taken back where it reaches into something that cannot be rewritten."""
     if finding.fix is None:
         return finding
-    reasons = [reason for edit in finding.fix.edits if (reason := graph.refusal(edit.path))]
+    reasons = [reason for edit in finding.fix.edits if (reason := refusal_of(edit, graph))]
     if not reasons:
         return finding
     return replace(finding, fix=None, refusal=f"{reasons[0]}. By hand: {by_hand(finding.fix.edits, graph)}")

@@ -62,8 +62,8 @@ def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterab
     ['N101', 'N102', 'N104', 'N105', 'N107']
     """
     rules = all_rules()
-    chosen = _matching(select, rules) if select is not None else set(rules)
-    left_out = _matching(ignore, rules) if ignore is not None else set()
+    chosen = matching_codes(select) if select is not None else set(rules)
+    left_out = matching_codes(ignore) if ignore is not None else set()
     if not chosen - left_out:
         raise ValueError(
             f"`select` and `ignore` must leave at least one rule. Received: select={select!r}, ignore={ignore!r}"
@@ -81,7 +81,24 @@ def as_codes(codes: str | Iterable[str]) -> tuple[str, ...]:
     return given
 
 
-def _matching(codes: str | Iterable[str], rules: Mapping[str, Rule]) -> set[str]:
+def matching_codes(codes: str | Iterable[str]) -> set[str]:
+    """The codes of the rules that codes or prefixes of codes match.
+
+    Args:
+        codes: Codes or prefixes, as in `select_rules`.
+
+    Returns:
+        Full codes.
+
+    Raises:
+        TypeError: If a code is no string.
+        ValueError: If one matches no rule.
+
+    Example:
+    >>> sorted(matching_codes("D203, R301"))
+    ['D203', 'R301']
+    """
+    rules = all_rules()
     found: set[str] = set()
     for code in as_codes(codes):
         matches = {known for known in rules if known.startswith(code.upper())}

@@ -12,7 +12,7 @@ import numpy as np
 
 from advisor.advice import Advice, advise
 from advisor.facts import Kind, kind_of
-from advisor.graph import ConfigureLoss, ModelGraph, Remove, read_graph
+from advisor.graph import ConfigureLoss, ModelGraph, Remove, SetTrainable, read_graph
 from advisor.graph.keras_internals import (
     functional_form,
     layer_tree,
@@ -75,7 +75,8 @@ def check_laws(model: keras.Model, *, safety: str | Sequence[str] | None = None,
 def randomize_weights(model: keras.Model, seed: int = 0) -> keras.Model:
     """Move biases, scales, shifts and statistics away from the constants they start from, so that a lost one shows.
 
-    Kernels are random already, and stay: larger ones would make deep networks chaotic, and rounding would show as well.
+    Kernels stay: they are random already, and larger ones would make deep networks chaotic, so that rounding would show
+    as well; a constant one is for a rule to find.
 
     Args:
         model: Built model; changed in place.
@@ -90,7 +91,10 @@ def randomize_weights(model: keras.Model, seed: int = 0) -> keras.Model:
             continue
         for weight in layer.weights:
             value = keras.ops.convert_to_numpy(weight.value)
-            if str(weight.dtype).startswith(("float", "bfloat")) and value.size and np.all(value == value.flat[0]):
+            is_kernel = weight.name.endswith("kernel")
+            if is_kernel or not str(weight.dtype).startswith(("float", "bfloat")) or not value.size:
+                continue
+            if np.all(value == value.flat[0]):
                 noise = generator.normal(scale=0.1, size=value.shape)
                 shift = np.abs(noise) if "variance" in weight.name else noise
                 weight.assign(value.astype("float32") + shift)
@@ -198,6 +202,14 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     old_graph, new_graph = read_graph(model), read_graph(new)
     edits = [edit for applied in rewrite.applied if applied.finding.fix for edit in applied.finding.fix.edits]
     removed = {edit.path for edit in edits if isinstance(edit, Remove)}
+    # What is inside gets the flag, too.
+    flagged = {
+        path
+        for edit in edits
+        if isinstance(edit, SetTrainable)
+        for path in old_graph.nodes
+        if f"{path}/".startswith(f"{edit.path}/")
+    }
     lost = set(_operations(old_graph)) - set(_operations(new_graph)) - removed
     _demand(not lost, 5, f"layers lost their names: {sorted(lost)}")
     _demand(
@@ -209,7 +221,9 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     for path in set(_operations(old_graph)) & set(_operations(new_graph)) - removed:
         old_layer, new_layer = old_graph.nodes[path].operation, new_graph.nodes[path].operation
         if isinstance(old_layer, keras.Layer):
-            _demand(old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag")
+            _demand(
+                path in flagged or old_layer.trainable == new_layer.trainable, 5, f"`{path}` lost its trainable flag"
+            )
             _demand(old_layer.dtype_policy.name == new_layer.dtype_policy.name, 5, f"`{path}` lost its precision")
         _demand(len(old_graph.calls_of(path)) == len(new_graph.calls_of(path)), 5, f"`{path}` is shared no longer")
     if not any(isinstance(edit, ConfigureLoss) for edit in edits):

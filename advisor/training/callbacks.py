@@ -7,12 +7,18 @@ from typing import Any
 
 import keras
 
+import keras_normpack
+from keras_normpack.callbacks.batch_statistics import training_batch_normalizations
 
-def make_callbacks(early_stopping: Mapping[str, Any] | None, *, validated: bool) -> list[Any]:
-    """Fresh callbacks: stop on a loss that is no number, and early where planned.
+
+def make_callbacks(
+    early_stopping: Mapping[str, Any] | None, reduce_on_plateau: Mapping[str, Any] | None = None, *, validated: bool
+) -> list[Any]:
+    """Fresh callbacks: stop on a loss that is no number, and early where planned; lower the learning rate.
 
     Args:
         early_stopping: Arguments of `keras.callbacks.EarlyStopping`, or None for none.
+        reduce_on_plateau: Arguments of `keras.callbacks.ReduceLROnPlateau`, or None for none.
         validated: Whether the run has validation data; without, the training loss is watched instead.
 
     Returns:
@@ -23,12 +29,34 @@ def make_callbacks(early_stopping: Mapping[str, Any] | None, *, validated: bool)
     ['TerminateOnNaN', 'EarlyStopping']
     """
     callbacks: list[Any] = [keras.callbacks.TerminateOnNaN()]
+    if reduce_on_plateau is not None:
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(**_watching(reduce_on_plateau, validated)))
     if early_stopping is not None:
-        settings = dict(early_stopping)
-        if not validated:
-            settings["monitor"] = settings["monitor"].removeprefix("val_")
-        callbacks.append(keras.callbacks.EarlyStopping(**settings))
+        callbacks.append(keras.callbacks.EarlyStopping(**_watching(early_stopping, validated)))
     return callbacks
+
+
+def batch_statistics_callbacks(model: Any, data: Any, batch_size: int | None, *, validated: bool) -> list[Any]:
+    """The callback that recomputes the moving averages of batch normalization; none where nothing has them.
+
+    Args:
+        model: The model that will be trained.
+        data: Its training data.
+        batch_size: Samples in a batch of arrays.
+        validated: Whether the run has validation data, which must see the averages of every epoch.
+
+    Returns:
+        At most one callback. It stands after those that restore weights.
+    """
+    if not training_batch_normalizations(model):
+        return []
+    at = "epoch_end" if validated else "train_end"
+    return [keras_normpack.PreciseBatchNormalization(data, batch_size=batch_size, at=at)]
+
+
+def _watching(settings: Mapping[str, Any], validated: bool) -> dict[str, Any]:
+    monitor = settings.get("monitor", "val_loss")
+    return {**settings, "monitor": monitor if validated else monitor.removeprefix("val_")}
 
 
 def joined(planned: Iterable[Any], given: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from advisor.graph import LayerSpec
+from advisor.training.soft_labels import one_hot
 
 KERAS_BATCH_SIZE = 32
 
@@ -33,18 +34,65 @@ def batches_of(arrays: tuple[Any, ...], batch_size: int | None) -> Any:
     return dataset.shuffle(samples).batch(batch_size or KERAS_BATCH_SIZE)
 
 
-def augmented(dataset: Any, specs: Sequence[LayerSpec]) -> Any:
-    """The data set with augmentation layers applied to its inputs."""
-    import tensorflow as tf
+def augmented(dataset: Any, specs: Sequence[LayerSpec], input_rank: int | None = None) -> Any:
+    """The data set with augmentation layers applied to its inputs.
 
+    Args:
+        dataset: A batched data set of inputs, or of tuples that begin with them.
+        specs: The layers.
+        input_rank: Axes of the model's input with the batch; inputs that lack the last one, as grey images often do,
+            get it.
+
+    Returns:
+        The data set.
+    """
     steps = [spec.make(f"augmentation_{position}") for position, spec in enumerate(specs)]
 
-    def augment(x: Any, *rest: Any) -> Any:
+    def augment(x: Any) -> Any:
+        x = _as_floats(_with_channels(x, input_rank))
         for step in steps:
             x = step(x, training=True)
-        return (x, *rest)
+        return x
 
-    return dataset.map(augment, num_parallel_calls=tf.data.AUTOTUNE) if steps else dataset
+    return _mapped(dataset, lambda x, *rest: (augment(x), *rest)) if steps else dataset
+
+
+def with_one_hot_labels(dataset: Any, classes: int | None) -> Any:
+    """The data set with one-hot labels instead of class numbers; as it is where no number of classes is given."""
+    if classes is None:
+        return dataset
+    return _mapped(dataset, lambda x, y, *weights: (x, one_hot(y, classes), *weights))
+
+
+def mixed(dataset: Any, spec: LayerSpec | None, input_rank: int | None = None) -> Any:
+    """The data set with samples of each batch mixed, inputs and one-hot labels alike.
+
+    Args:
+        dataset: A batched data set of `(images, one-hot labels)`.
+        spec: `MixUp` or `CutMix`; None to mix nothing.
+        input_rank: As in `augmented`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        ValueError: If the data set has sample weights, which cannot be mixed.
+    """
+    if spec is None:
+        return dataset
+    layer = spec.make("mixing")
+
+    def mix(x: Any, y: Any, *weights: Any) -> tuple[Any, Any]:
+        if weights:
+            raise ValueError(
+                "samples are to be mixed, and there is no weight that fits a mixture of samples of different weights. "
+                "Leave the weights out, or ask for advice with ignore='A402'. Received: data with sample_weight"
+            )
+        both = {"images": _as_floats(_with_channels(x, input_rank)), "labels": _as_columns(y)}
+        both = layer(both, training=True)
+        return both["images"], both["labels"]
+
+    return _mapped(dataset, mix)
 
 
 def prefetched(dataset: Any) -> Any:
@@ -52,3 +100,45 @@ def prefetched(dataset: Any) -> Any:
     import tensorflow as tf
 
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def split_off(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The first and the last samples, as `validation_split` of `Model.fit` parts them."""
+    kept = int(len(keras.tree.flatten(arrays)[0]) * (1.0 - share))
+    first = keras.tree.map_structure(lambda array: array[:kept], arrays)
+    return first, keras.tree.map_structure(lambda array: array[kept:], arrays)
+
+
+def unsuitable(data: Any) -> ValueError:
+    """The error for data that the plan cannot change."""
+    return ValueError(
+        "augmentation, mixing or smoothed class numbers are planned, and they are applied to a `tf.data.Dataset` or "
+        "arrays `(x, y)`. Give such data, or ask for advice without them, as with ignore='A,R307'. "
+        f"Received: {type(data).__name__}"
+    )
+
+
+def _mapped(dataset: Any, change: Any) -> Any:
+    import tensorflow as tf
+
+    return dataset.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _with_channels(x: Any, input_rank: int | None) -> Any:
+    rank = getattr(getattr(x, "shape", None), "rank", None)
+    return x if rank is None or rank + 1 != input_rank else x[..., None]
+
+
+def _as_floats(x: Any) -> Any:
+    """Integers as float32, which augmentation needs."""
+    import tensorflow as tf
+
+    return tf.cast(x, tf.float32) if x.dtype.is_integer else x
+
+
+def _as_columns(y: Any) -> Any:
+    """Labels as float32 with an axis for the classes; binary ones often lack it."""
+    import tensorflow as tf
+
+    y = tf.cast(y, tf.float32)
+    return y[..., None] if y.shape.rank == 1 else y

@@ -1,8 +1,9 @@
-"""Decoupled weight decay on the weights that should have it."""
+"""Optimizers made anew with the settings that are planned."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -10,7 +11,76 @@ import keras
 from advisor.facts import Kind, kind_of
 from advisor.graph.keras_internals import layer_tree, own_variables
 
+_CLIPPING = ("clipnorm", "clipvalue", "global_clipnorm")
+
 _NEVER_DECAYED = frozenset({Kind.NORM, Kind.EMBEDDING})
+
+
+def with_gradient_clipping(optimizer: Any, clipnorm: float) -> Any:
+    """A new optimizer that scales the gradient of each variable to a norm of at most `clipnorm`.
+
+    Args:
+        optimizer: What `compile` takes: an optimizer, its name or its configuration. It is not changed.
+        clipnorm: The largest norm, above 0.
+
+    Returns:
+        A new `keras.optimizers.Optimizer` that has not been built; of an optimizer that clips already, in whatever way,
+        a copy.
+
+    Example:
+    >>> import keras
+    >>> with_gradient_clipping("adam", 1.0).clipnorm
+    1.0
+    >>> with_gradient_clipping(keras.optimizers.SGD(clipvalue=0.5), 1.0).clipnorm is None
+    True
+
+    References:
+        Pascanu et al. 2013, arXiv:1211.5063, algorithm 1.
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    return _renewed(optimizer, {} if clips(optimizer) else {"clipnorm": clipnorm})
+
+
+def clips(optimizer: Any) -> bool:
+    """Whether an optimizer clips gradients, in whatever way."""
+    optimizer = _innermost(optimizer)
+    return any(getattr(optimizer, name, None) is not None for name in _CLIPPING)
+
+
+def with_learning_rate(optimizer: Any, learning_rate: float) -> Any:
+    """A new optimizer with another learning rate; of one that follows a schedule, a copy.
+
+    Args:
+        optimizer: What `compile` takes: an optimizer, its name or its configuration. It is not changed.
+        learning_rate: The learning rate.
+
+    Returns:
+        A new `keras.optimizers.Optimizer` that has not been built.
+
+    Example:
+    >>> float(with_learning_rate("sgd", 0.5).learning_rate)
+    0.5
+    """
+    optimizer = keras.optimizers.get(optimizer)
+    return _renewed(optimizer, {} if follows_schedule(optimizer) else {"learning_rate": learning_rate})
+
+
+def follows_schedule(optimizer: Any) -> bool:
+    """Whether the learning rate of an optimizer is a schedule, which nothing else may change."""
+    config = _innermost(optimizer).get_config()
+    return not isinstance(config["learning_rate"], (int, float))
+
+
+def _innermost(optimizer: Any) -> Any:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _renewed(optimizer: Any, changes: Mapping[str, Any]) -> Any:
+    """An optimizer of the same class and arguments but for the changes, inside its loss scaling where it has one."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        inner = _renewed(optimizer.inner_optimizer, changes)
+        return keras.optimizers.LossScaleOptimizer(inner, optimizer.initial_scale, optimizer.dynamic_growth_steps)
+    return type(optimizer).from_config({**optimizer.get_config(), **changes})
 
 
 def with_weight_decay(optimizer: Any, weight_decay: float, model: Any) -> Any:

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
 
-from advisor.facts import Facts
 from advisor.graph import LayerSpec
 from advisor.graph.keras_internals import compile_arguments
-from advisor.rules import Finding, PlanChange
-from advisor.training.callbacks import joined, make_callbacks
-from advisor.training.data import augmented, batches_of, is_arrays, is_dataset, prefetched
-from advisor.training.objective import Objective, UnclearObjectiveError, infer_objective
-from advisor.training.optimizer import with_weight_decay
-
-CARRIED_OUT = frozenset({"early_stopping", "weight_decay"})
-"""Kinds of `PlanChange` that a plan carries out by itself."""
+from advisor.rules import PlanChange
+from advisor.training.callbacks import batch_statistics_callbacks, joined, make_callbacks
+from advisor.training.data import (
+    augmented,
+    batches_of,
+    is_arrays,
+    is_dataset,
+    mixed,
+    prefetched,
+    split_off,
+    unsuitable,
+    with_one_hot_labels,
+)
+from advisor.training.description import as_data, describe
+from advisor.training.objective import Objective
+from advisor.training.optimizer import (
+    clips,
+    follows_schedule,
+    with_gradient_clipping,
+    with_learning_rate,
+    with_weight_decay,
+)
+from advisor.training.soft_labels import for_class_numbers, for_soft_labels, one_hot
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,16 @@ class TrainingPlan:
         epochs: Epochs of `fit` when it is not told, or None for Keras's default.
         objective: Loss and metric for a model that is not compiled; None where they cannot be inferred.
         unclear: Why they cannot, or None.
-        by_hand: Changes of kinds that the plan does not carry out.
+        by_hand: Changes that the plan does not carry out.
+        clipnorm: Largest norm of each variable's gradient, or None; an optimizer that clips already is left as it is.
+        learning_rate: Learning rate of the optimizer, or None; a schedule is left as it is.
+        reduce_on_plateau: Arguments of `keras.callbacks.ReduceLROnPlateau`, or None for none.
+        label_smoothing: Share of every label that is spread over all classes, or None for none.
+        mixing: `MixUp` or `CutMix` to apply to training inputs and labels, or None.
+        batch_statistics: Whether moving averages are recomputed by `keras_normpack.PreciseBatchNormalization`.
+        classes: Number of classes where labels are class numbers and are to be smoothed or mixed, for which they are
+            made one-hot; None where they stay as they are.
+        input_rank: Axes of the model's only input with the batch; None where there are several.
 
     Example:
     >>> plan = TrainingPlan(weight_decay=1e-4, early_stopping={"monitor": "val_loss", "patience": 5})
@@ -52,25 +75,38 @@ class TrainingPlan:
     objective: Objective | None = None
     unclear: str | None = None
     by_hand: tuple[PlanChange, ...] = field(default=())
+    clipnorm: float | None = None
+    learning_rate: float | None = None
+    reduce_on_plateau: Mapping[str, Any] | None = None
+    label_smoothing: float | None = None
+    mixing: LayerSpec | None = None
+    batch_statistics: bool = False
+    classes: int | None = None
+    input_rank: int | None = None
 
     @property
     def callbacks(self) -> list[Any]:
-        """Fresh callbacks for one run of `Model.fit` with validation data."""
-        return make_callbacks(self.early_stopping, validated=True)
+        """Fresh callbacks for one run of `Model.fit` with validation data.
+
+        Those that must know model or data are added by `fit`: the one that recomputes batch statistics.
+        """
+        return make_callbacks(self.early_stopping, self.reduce_on_plateau, validated=True)
 
     def compile(self, model: Any) -> None:
         """Compile a model as planned, in place.
 
         A compiled model keeps its loss, metrics and further arguments, and the class and arguments of its optimizer; it
         is left as it is when the plan changes nothing about them. A model that is not compiled gets Adam, or AdamW
-        where decay is planned, and a loss inferred from head and labels.
+        where decay is planned, and a loss inferred from head and labels. Where labels are smoothed or mixed, loss and
+        metrics become those for one-hot labels; train with `prepare` and `prepare_validation` then, or with `fit`,
+        which turns them back when it is done.
 
         Args:
             model: A built model with the output structure of the one the plan was made for.
 
         Raises:
-            ValueError: If the model is not compiled and its loss cannot be inferred, or it has a `compile` of its own
-                that takes other arguments and decay is planned.
+            ValueError: If the model is not compiled and its loss cannot be inferred, its loss or a metric does not
+                take smoothed labels and such are planned, or it has a `compile` of its own that takes other arguments.
 
         Example:
         >>> import keras
@@ -81,15 +117,16 @@ class TrainingPlan:
         ('SGD', 0.0001, 'mse')
         """
         arguments = compile_arguments(model) or self._fresh_arguments(model)
-        if self.weight_decay is not None:
+        if self._changes_optimizer:
             _check_compile_of(model, arguments)
-            optimizer = with_weight_decay(arguments["optimizer"], self.weight_decay, model)
-            model.compile(**{**arguments, "optimizer": optimizer})
-        elif not model.compiled:
+            arguments = {**arguments, "optimizer": self._optimizer(arguments["optimizer"], model)}
+        if self._softens_labels:
+            arguments = for_soft_labels(arguments, self.label_smoothing)
+        if self._changes_optimizer or self._softens_labels or not model.compiled:
             model.compile(**arguments)
 
     def prepare(self, data: Any) -> Any:
-        """Make training data ready for `Model.fit`: augmented as planned, and prefetched.
+        """Make training data ready for `Model.fit`: augmented and mixed as planned, and prefetched.
 
         Args:
             data: A batched `tf.data.Dataset`, or arrays as `(x, y)` or `(x, y, sample_weight)`, which are shuffled and
@@ -99,7 +136,7 @@ class TrainingPlan:
             A `tf.data.Dataset`; anything else unchanged.
 
         Raises:
-            ValueError: If augmentation is planned for data of another kind.
+            ValueError: If augmentation, or a change of the labels, is planned for data of another kind.
 
         Example:
         >>> import numpy as np
@@ -111,20 +148,47 @@ class TrainingPlan:
             dataset = data
         elif isinstance(data, tuple) and is_arrays(data):
             dataset = batches_of(data, self.batch_size)
-        elif self.augmentation:
-            raise ValueError(
-                "augmentation is planned, and it is applied to a `tf.data.Dataset` or arrays `(x, y)`. "
-                f"Received: {type(data).__name__}"
-            )
+        elif self._changes_data:
+            raise unsuitable(data)
         else:
             return data
-        return prefetched(augmented(dataset, self.augmentation))
+        dataset = with_one_hot_labels(augmented(dataset, self.augmentation, self.input_rank), self.classes)
+        return prefetched(mixed(dataset, self.mixing, self.input_rank))
+
+    def prepare_validation(self, data: Any) -> Any:
+        """Make validation data ready: with one-hot labels where training has them. It is never augmented or mixed.
+
+        Args:
+            data: What `validation_data` of `Model.fit` takes.
+
+        Returns:
+            The same kind of data.
+
+        Raises:
+            ValueError: If labels must change in data that is neither a `tf.data.Dataset` nor arrays.
+
+        Example:
+        >>> import numpy as np
+        >>> x, y = TrainingPlan(label_smoothing=0.1, classes=3).prepare_validation((np.zeros((2, 3)), np.array([2, 0])))
+        >>> y.tolist()
+        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+        """
+        if data is None or self.classes is None:
+            return data
+        if is_dataset(data):
+            return with_one_hot_labels(data, self.classes)
+        if isinstance(data, (tuple, list)) and is_arrays(data):
+            x, y, *weights = data
+            return (x, one_hot(y, self.classes).numpy(), *weights)
+        raise unsuitable(data)
 
     def fit(self, model: Any, x: Any = None, y: Any = None, *, callbacks: Any = None, **arguments: Any) -> Any:
         """Train a model as planned.
 
-        The model is compiled by the plan unless its optimizer has the planned decay and has taken steps already, so
-        that a second call goes on where the first ended.
+        The model is compiled by the plan unless its optimizer has the planned settings and has taken steps already, so
+        that a second call goes on where the first ended. Where labels are smoothed or mixed, which needs one-hot ones,
+        the model has its loss and metrics for class numbers again afterwards, so that `evaluate` takes the labels as
+        they are.
 
         Args:
             model: The model; it is trained in place.
@@ -149,42 +213,58 @@ class TrainingPlan:
         >>> len(history.history["loss"])
         2
         """
-        if not self._is_in_training(model):
-            self.compile(model)
+        self._make_ready(model)
         if self.epochs is not None:
             arguments.setdefault("epochs", self.epochs)
         validated = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
-        planned = make_callbacks(self.early_stopping, validated=validated)
-        return model.fit(**self._data_arguments(x, y, arguments), callbacks=joined(planned, callbacks))
+        prepared = self._data_arguments(x, y, arguments)
+        planned = make_callbacks(self.early_stopping, self._reductions(model), validated=validated)
+        if self.batch_statistics:
+            size = prepared.get("batch_size")
+            planned += batch_statistics_callbacks(model, prepared["x"], size, validated=validated)
+        try:
+            return model.fit(**prepared, callbacks=joined(planned, callbacks))
+        finally:
+            if self.classes is not None:
+                model.compile(**{**for_class_numbers(compile_arguments(model)), "optimizer": model.optimizer})
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as plain data, ready for JSON."""
-        return {
-            "weight_decay": self.weight_decay,
-            "early_stopping": dict(self.early_stopping) if self.early_stopping is not None else None,
-            "augmentation": [spec.code() for spec in self.augmentation],
-            "batch_size": self.batch_size,
-            "epochs": self.epochs,
-            "objective": asdict(self.objective) if self.objective else None,
-            "by_hand": [{"kind": change.kind, "title": change.title} for change in self.by_hand],
-        }
+        return as_data(self)
 
     def __str__(self) -> str:
-        lines = ["Training plan"]
-        if self.weight_decay is not None:
-            left_out = "not on biases, normalizations and embeddings"
-            lines.append(f"  optimizer: decoupled weight decay {self.weight_decay:g}, {left_out}")
-        names = ["TerminateOnNaN"]
-        if self.early_stopping is not None:
-            settings = ", ".join(f"{key}={value!r}" for key, value in self.early_stopping.items())
-            names.append(f"EarlyStopping({settings})")
-        lines.append(f"  callbacks: {', '.join(names)}")
-        if self.augmentation:
-            lines.append(f"  augmentation: {' → '.join(spec.code() for spec in self.augmentation)}")
-        if self.objective is not None:
-            lines.append(f"  loss: {self.objective.loss}, metric {self.objective.metric}")
-        lines += [f"  by hand: {change.title}" for change in self.by_hand]
-        return "\n".join(lines)
+        return describe(self)
+
+    @property
+    def _changes_optimizer(self) -> bool:
+        return any(setting is not None for setting in (self.weight_decay, self.clipnorm, self.learning_rate))
+
+    @property
+    def _softens_labels(self) -> bool:
+        return self.label_smoothing is not None or self.mixing is not None
+
+    @property
+    def _changes_data(self) -> bool:
+        return bool(self.augmentation) or self.mixing is not None or self.classes is not None
+
+    def _optimizer(self, optimizer: Any, model: Any) -> Any:
+        if self.learning_rate is not None:
+            optimizer = with_learning_rate(optimizer, self.learning_rate)
+        if self.clipnorm is not None:
+            optimizer = with_gradient_clipping(optimizer, self.clipnorm)
+        # Last, as its exceptions do not outlive a copy.
+        return optimizer if self.weight_decay is None else with_weight_decay(optimizer, self.weight_decay, model)
+
+    def _reductions(self, model: Any) -> Mapping[str, Any] | None:
+        return None if follows_schedule(model.optimizer) else self.reduce_on_plateau
+
+    def _make_ready(self, model: Any) -> None:
+        """Compile the model, with the optimizer it has where that is in the middle of its training."""
+        if not self._is_in_training(model):
+            self.compile(model)
+        elif self._softens_labels:
+            arguments = for_soft_labels(compile_arguments(model), self.label_smoothing)
+            model.compile(**{**arguments, "optimizer": model.optimizer})
 
     def _fresh_arguments(self, model: Any) -> dict[str, Any]:
         if self.objective is None:
@@ -197,10 +277,11 @@ class TrainingPlan:
 
     def _is_in_training(self, model: Any) -> bool:
         optimizer = getattr(model, "optimizer", None)
-        if optimizer is None or int(optimizer.iterations) == 0:
+        if optimizer is None or int(keras.ops.convert_to_numpy(optimizer.iterations)) == 0:
             return False
         inner = getattr(optimizer, "inner_optimizer", optimizer)
-        return self.weight_decay is None or inner.weight_decay == self.weight_decay
+        decays = self.weight_decay is None or inner.weight_decay == self.weight_decay
+        return decays and (self.clipnorm is None or clips(optimizer))
 
     def _data_arguments(self, x: Any, y: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of `Model.fit` with the data in the form in which it takes it."""
@@ -209,20 +290,28 @@ class TrainingPlan:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(x)
             if sample_weight is not None:
                 result["sample_weight"] = sample_weight
+        result["validation_data"] = self.prepare_validation(result.get("validation_data"))
         if x is None or not is_arrays(x):
             if is_dataset(x):
                 # Keras warns of a data set that it is asked to shuffle, and it is asked by default.
                 result.setdefault("shuffle", False)
             return {**result, "x": self.prepare(x), "y": y}
-        if self.augmentation:
-            weights = result.pop("sample_weight", None)
-            batch_size = result.pop("batch_size", self.batch_size)
-            arrays = (x, y) if weights is None else (x, y, weights)
-            dataset = prefetched(augmented(batches_of(arrays, batch_size), self.augmentation))
-            return {"shuffle": False, **result, "x": dataset}
+        if self._changes_data:
+            return self._as_dataset(x, y, result)
         if self.batch_size is not None:
             result.setdefault("batch_size", self.batch_size)
         return {**result, "x": x, "y": y}
+
+    def _as_dataset(self, x: Any, y: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Arguments of `Model.fit` with arrays as a data set that changes as planned, and the split off as it is."""
+        weights = arguments.pop("sample_weight", None)
+        arrays = (x, y) if weights is None else (x, y, weights)
+        split = arguments.pop("validation_split", None)
+        if split:
+            arrays, held = split_off(arrays, split)
+            arguments["validation_data"] = self.prepare_validation(held)
+        plan = replace(self, batch_size=arguments.pop("batch_size", None) or self.batch_size)
+        return {"shuffle": False, **arguments, "x": plan.prepare(arrays)}
 
 
 def _check_compile_of(model: Any, arguments: Mapping[str, Any]) -> None:
@@ -230,46 +319,6 @@ def _check_compile_of(model: Any, arguments: Mapping[str, Any]) -> None:
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     if not takes_all and not parameters.keys() >= {"optimizer", *arguments}:
         raise ValueError(
-            f"`{model.name}` has a `compile` of its own, to which an optimizer with weight decay cannot be given. "
-            f"Compile it yourself, or ask for advice with ignore='R305'. Received: compile({', '.join(parameters)})"
+            f"`{model.name}` has a `compile` of its own, to which the planned optimizer cannot be given. "
+            f"Compile it yourself, or ask for advice with ignore='R305,T'. Received: compile({', '.join(parameters)})"
         )
-
-
-def make_plan(findings: Sequence[Finding], facts: Facts) -> TrainingPlan:
-    """Put a training plan together.
-
-    Args:
-        findings: What the rules found; where two ask for the same kind of change, the first wins.
-        facts: Facts of the model, its data and the planned run.
-
-    Returns:
-        The plan.
-
-    Example:
-    >>> import keras
-    >>> from advisor.facts import gather_facts
-    >>> from advisor.graph import read_graph
-    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
-    >>> make_plan([], gather_facts(read_graph(model))).objective.loss
-    'BinaryCrossentropy'
-    """
-    changes: dict[str, PlanChange] = {}
-    for finding in findings:
-        for change in finding.plan:
-            changes.setdefault(change.kind, change)
-    objective, unclear = None, None
-    if not facts.model.compiled:
-        try:
-            objective = infer_objective(facts)
-        except UnclearObjectiveError as error:
-            unclear = str(error)
-    decay, stopping = changes.get("weight_decay"), changes.get("early_stopping")
-    return TrainingPlan(
-        weight_decay=float(decay.settings["weight_decay"]) if decay else None,
-        early_stopping=dict(stopping.settings) if stopping else None,
-        batch_size=facts.training.batch_size,
-        epochs=facts.training.epochs,
-        objective=objective,
-        unclear=unclear,
-        by_hand=tuple(change for kind, change in changes.items() if kind not in CARRIED_OUT),
-    )

@@ -52,6 +52,25 @@ def chosen(
     return [layer for layer in candidates if not facts.graph.refusal(layer.path)]
 
 
+def named(facts: Facts, paths: str | Iterable[str], argument: str) -> list[str]:
+    """The paths a user named, of leaves or of nested models.
+
+    Args:
+        facts: Facts of the model.
+        paths: Paths given by the user.
+        argument: Name of the user's argument, for the message.
+
+    Raises:
+        ValueError: If a path names nothing in the model.
+    """
+    wanted = [paths] if isinstance(paths, str) else list(paths)
+    missing = [path for path in wanted if path not in facts.graph.nodes]
+    if missing:
+        known = ", ".join(path for path, node in facts.graph.nodes.items() if not node.is_input)
+        raise ValueError(f"`{argument}` names no layer of the model: {missing}. Its layers: {known}")
+    return wanted
+
+
 def first_calls(facts: Facts, layers: Iterable[LayerFacts]) -> list[LayerFacts]:
     """Each layer once, by its first call, for edits that change the layer at all its calls."""
     return [layer for layer in layers if facts.graph.calls_of(layer.path)[0] == layer.path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keras import layers
 
-from advisor.facts import Facts, LayerFacts
+from advisor.facts import Facts, Kind, LayerFacts
 from advisor.graph import LayerSpec
 
 # Operations of `keras.ops` whose name alone says what they do.
@@ -29,3 +29,22 @@ def moved_activation(facts: Facts, activation: LayerFacts) -> LayerSpec | None:
     return LayerSpec(
         activation.cls, {key: value for key, value in activation.config.items() if not (nameless and key == "name")}
     )
+
+
+def activation_behind(facts: Facts, linear: LayerFacts) -> str | None:
+    """The activation of a linear layer: its own, or that of a layer behind it, past normalization and dropout.
+
+    Args:
+        facts: What is known of the model.
+        linear: A convolution or dense layer.
+
+    Returns:
+        The name, as `LayerFacts.activation` gives it; None where there is none, or where several layers read what comes
+        before it.
+    """
+    layer: LayerFacts | None = linear
+    while layer is not None and layer.activation is None:
+        layer = facts.sole_consumer(layer.path)
+        if layer is not None and layer.kind not in (Kind.NORM, Kind.DROPOUT, Kind.ACTIVATION):
+            return None
+    return None if layer is None else layer.activation

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+
+import keras
 
 from advisor.facts import Facts, LayerFacts, Measurement
 
@@ -21,30 +23,87 @@ TOLERATED_STALE_WEIGHT = 0.05
 PLAIN_MOMENTA = (0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
-def batch_dispersion(facts: Facts, layer: LayerFacts) -> Measurement | None:
-    """How many independent values the batch statistics are worth, measured on the data; None without data."""
-    measured = facts.measure("batch_dispersion", layer.path)
-    return None if measured is None else replace(measured, threshold=float(MINIMUM_EFFECTIVE_SAMPLES))
+def is_noisy(facts: Facts, layer: LayerFacts, batch: int | None = None) -> bool:
+    """Whether batch statistics at a place are too noisy, by the count of samples and positions; False if unknown.
 
-
-def is_noisy(facts: Facts, layer: LayerFacts) -> bool:
-    """Whether batch statistics at a place are too noisy, by the count of samples and positions; False if unknown."""
-    if not layer.output_shape:
-        return False
-    samples = facts.effective_samples(layer)
+    Args:
+        facts: What is known of model and run.
+        layer: The place.
+        batch: Samples averaged over; those that a batch normalization there does average over by default.
+    """
+    samples = facts.effective_samples(layer, batch)
     return samples is not None and samples < MINIMUM_EFFECTIVE_SAMPLES
 
 
-def is_measured_noisy(measured: Measurement, condemned_by_count: bool) -> bool:
-    """Whether a measurement calls batch statistics too noisy; close to the limit, the count has the last word."""
-    if condemned_by_count:
-        return measured.value < MINIMUM_EFFECTIVE_SAMPLES
-    return measured.value < CLEARLY_BELOW * MINIMUM_EFFECTIVE_SAMPLES
+@dataclass(frozen=True)
+class BatchWorth:
+    """How many independent values per channel the statistics of one batch are worth.
+
+    Attributes:
+        batch: Samples they are taken over, or None where unknown.
+        counted: By the count of samples and positions, or None where unknown.
+        measured: On the data, or None without data.
+    """
+
+    batch: int | None
+    counted: int | None
+    measured: Measurement | None
+
+    @property
+    def is_too_little(self) -> bool:
+        """Whether the statistics are too noisy; close to the limit of a measurement, the count has the last word."""
+        if self.measured is None:
+            return self._is_condemned
+        limit = MINIMUM_EFFECTIVE_SAMPLES if self._is_condemned else CLEARLY_BELOW * MINIMUM_EFFECTIVE_SAMPLES
+        return self.measured.value < limit
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether the count calls them too noisy, and the measurement does not."""
+        return self._is_condemned and not self.is_too_little
+
+    @property
+    def values(self) -> float | None:
+        """The number: as measured where it was."""
+        return self.counted if self.measured is None else round(self.measured.value, 1)
+
+    @property
+    def measurements(self) -> tuple[Measurement, ...]:
+        """The measurement, for a finding."""
+        return () if self.measured is None else (self.measured,)
+
+    @property
+    def _is_condemned(self) -> bool:
+        return self.counted is not None and self.counted < MINIMUM_EFFECTIVE_SAMPLES
+
+
+def worth_of_averaged(facts: Facts, layer: LayerFacts) -> BatchWorth:
+    """What the statistics that a batch normalization takes are worth, measured where data was given."""
+    return _worth(facts, layer, facts.averaged_batch(layer))
+
+
+def worth_of_whole(facts: Facts, layer: LayerFacts) -> BatchWorth:
+    """What statistics over the batches of all replicas would be worth, measured where data was given."""
+    return _worth(facts, layer, facts.training.batch_size)
+
+
+def _worth(facts: Facts, layer: LayerFacts, batch: int | None) -> BatchWorth:
+    measured = facts.measure("batch_dispersion", layer.path)
+    if measured is not None and batch is not None and facts.training.replica_batch is not None:
+        # It is measured at the batch of a replica, and linear in the batch.
+        value = measured.value * batch / facts.training.replica_batch
+        measured = replace(measured, value=value, threshold=float(MINIMUM_EFFECTIVE_SAMPLES))
+    return BatchWorth(batch, facts.effective_samples(layer, batch), measured)
 
 
 def has_no_variance(facts: Facts, layer: LayerFacts) -> bool:
     """Whether a batch holds a single value per channel, so that its variance is zero."""
-    return facts.training.replica_batch == 1 and bool(layer.output_shape) and layer.positions == 1
+    return facts.averaged_batch(layer) == 1 and bool(layer.output_shape) and layer.positions == 1
+
+
+def can_synchronize() -> bool:
+    """Whether batch normalization over all replicas exists: in Keras with the TensorFlow backend only."""
+    return keras.backend.backend() == "tensorflow"
 
 
 def stale_weight(momentum: float, total_steps: int) -> float:

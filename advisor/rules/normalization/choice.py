@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
+import keras_normpack
 from advisor.facts import Facts, LayerFacts
 from advisor.graph import LayerSpec
-from advisor.rules.normalization.batch_statistics import PLAIN_MOMENTA, is_noisy, settled_momentum
-from advisor.rules.normalization.surroundings import on_feature_vectors, on_recurrent_sequence
+from advisor.rules.normalization.batch_statistics import (
+    PLAIN_MOMENTA,
+    can_synchronize,
+    is_noisy,
+    settled_momentum,
+)
+from advisor.rules.normalization.image_translation import translates_images
+from advisor.rules.normalization.surroundings import on_feature_vectors, on_recurrent_sequence, on_unmasked_padding
 
 # Wu & He 2018, table 3: 32 groups did best.
 GROUPS = 32
@@ -18,6 +25,8 @@ GROUPS = 32
 SMALLEST_GROUP = 16
 # Layer normalization takes two degrees of freedom from its features; of very few it leaves next to nothing.
 NARROWEST_LAYER_NORM = 8
+# Of a map of 4 × 4 or larger, mean and variance say something; of a single position, nothing is left.
+SMALLEST_MAP = 16
 
 
 class Choice(NamedTuple):
@@ -50,12 +59,19 @@ def recommended_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
     """
     if on_recurrent_sequence(facts, layer):
         return layer_norm(layer, "each step of a sequence is normalized on its own")
-    if is_noisy(facts, layer):
+    if on_unmasked_padding(facts, layer):
+        return layer_norm(layer, "each step is normalized on its own, and padding does not count")
+    is_split_too_small = is_noisy(facts, layer)
+    if is_split_too_small and (is_noisy(facts, layer, facts.training.batch_size) or not can_synchronize()):
         return batch_independent_norm(facts, layer)
     if layer.channels is None:
         return None
+    arguments: dict[str, Any] = {**_axis(layer), **_momentum(facts)}
+    if is_split_too_small:
+        spec = LayerSpec(keras.layers.BatchNormalization, {**arguments, "synchronized": True})
+        return Choice(spec, "the batches of all replicas together hold enough independent values")
     return Choice(
-        LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), **_momentum(facts)}),
+        LayerSpec(keras.layers.BatchNormalization, arguments),
         "a batch holds enough independent values",
     )
 
@@ -68,17 +84,22 @@ def batch_independent_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
         layer: As in `recommended_norm`.
 
     Returns:
-        Layer normalization on feature vectors, group normalization on maps; for a mobile target, batch renormalization
-        on maps, which still folds into the layer before it. None as in `recommended_norm`.
+        Layer normalization on feature vectors, instance normalization on the maps of a network that translates images,
+        group normalization on others; there, for a mobile target, batch renormalization, which still folds into the
+        layer before it. In the place of a trained batch normalization batch renormalization, which starts from its
+        averages. None as in `recommended_norm`.
     """
     if layer.channels is None:
         return None
+    if layer.is_batch_norm and facts.model.trained is not None:
+        return _renormalization(layer, "it starts from the moving averages the model was trained to, and infers alike")
     if on_feature_vectors(facts, layer):
         return layer_norm(layer, "each sample is normalized by its own features")
+    if has_instance_statistics(layer) and translates_images(facts):
+        return instance_norm(layer)
     if facts.target == "mobile":
-        return Choice(
-            LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), "renorm": True}),
-            "the statistics of the batch are corrected by the moving averages, and it still folds",
+        return _renormalization(
+            layer, "the statistics of the batch are corrected by the moving averages, and it still folds"
         )
     return Choice(
         LayerSpec(keras.layers.GroupNormalization, {"groups": _groups(layer), **_axis(layer)}),
@@ -91,6 +112,23 @@ def layer_norm(layer: LayerFacts, reason: str) -> Choice | None:
     if layer.channels is None or layer.channels < NARROWEST_LAYER_NORM:
         return None
     return Choice(LayerSpec(keras.layers.LayerNormalization, _axis(layer)), reason)
+
+
+def _renormalization(layer: LayerFacts, reason: str) -> Choice:
+    return Choice(LayerSpec(keras.layers.BatchNormalization, {**_axis(layer), "renorm": True}), reason)
+
+
+def has_instance_statistics(layer: LayerFacts) -> bool:
+    """Whether the maps of a place are large enough for statistics of their own; maps of unknown size count as large."""
+    return len(layer.output_shape) == 4 and (layer.positions is None or layer.positions >= SMALLEST_MAP)
+
+
+def instance_norm(layer: LayerFacts) -> Choice:
+    """Instance normalization over the maps of a place."""
+    return Choice(
+        LayerSpec(keras_normpack.InstanceNormalization, _axis(layer)),
+        "the contrast of each image is taken away, as translation wants it",
+    )
 
 
 def _axis(layer: LayerFacts) -> dict[str, int]:

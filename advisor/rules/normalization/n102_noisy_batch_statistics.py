@@ -7,19 +7,19 @@ from collections.abc import Iterator
 import keras
 from keras import layers
 
-from advisor.facts import Facts, LayerFacts, Measurement
+from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
-    batch_dispersion,
-    has_no_variance,
-    is_measured_noisy,
-    is_noisy,
+    BatchWorth,
+    worth_of_averaged,
+    worth_of_whole,
 )
 from advisor.rules.normalization.choice import batch_independent_norm
+from advisor.rules.normalization.noise_candidates import noise_candidates
 from advisor.rules.normalization.replacement import replacing
-from advisor.rules.normalization.surroundings import on_recurrent_sequence, overridden_mode, reads_data
+from advisor.rules.normalization.surroundings import overridden_mode, reads_data
 from advisor.rules.registry import rule
 
 
@@ -65,10 +65,12 @@ class NoisyBatchStatistics(Rule):
     """Batch normalization on batches too small for its statistics.
 
     What it does:
-        Counts how many independent values the mean and variance of one channel rest on: samples per replica, times the
+        Counts how many independent values the mean and variance of one channel rest on: samples of a batch, times the
         positions of its map, of which at most 4 count since neighbours say nearly the same. Fewer than 32 are too few.
+        A batch that is too small only because replicas share it is the business of N103.
         Where data is given, the number is measured instead, by how much mean and variance vary from batch to batch; a
         measurement that contradicts the count is reported, without a fix.
+        Attention blocks and self-normalizing networks are the matter of N110 and N116.
         Frozen layers use no batch statistics; calls with `training=False` do, as `fit` overrides that argument.
 
     Why it matters:
@@ -84,9 +86,11 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features; for a mobile target batch renormalization, which still folds into the convolution.
-        `gamma` and `beta` are kept. Straight behind the input, where each feature has a scale of its own, and with
-        fewer than 8 features there is no fix: standardize the data, or leave the normalization out. Safety: retrain.
+        for vectors of features; instance normalization where images are translated (N115). For a mobile target batch
+        renormalization, which still folds into the convolution; in a trained model too, as it starts from the moving
+        averages and the model computes the same at inference. `gamma` and `beta` are kept. Straight behind the input,
+        where each feature has a scale of its own, and with fewer than 8 features there is no fix: standardize the data,
+        or leave the normalization out. Safety: retrain.
     """
 
     code = "N102"
@@ -99,6 +103,11 @@ class NoisyBatchStatistics(Rule):
         Case("a batch of 8 maps", lambda: _convolutional(layers.BatchNormalization()), {"batch_size": 8}),
         Case("a batch of 32 vectors", lambda: _dense(layers.BatchNormalization()), {"batch_size": 32}),
         Case("frozen", _frozen, {"batch_size": 2}),
+        Case(
+            "a large batch that is small on each replica",
+            lambda: _convolutional(layers.BatchNormalization()),
+            {"batch_size": 32, "replicas": 8},
+        ),
         Case("renormalized already", lambda: _convolutional(layers.BatchNormalization(renorm=True)), {"batch_size": 2}),
         Case(
             "vectors at batch 1, which have no variance at all",
@@ -114,9 +123,9 @@ class NoisyBatchStatistics(Rule):
             lambda: _convolutional(layers.GroupNormalization(2)),
         ),
         Case(
-            "a large batch split among replicas",
+            "a batch that is too small on all replicas together",
             lambda: _convolutional(layers.BatchNormalization(scale=False, epsilon=1e-5), filters=48),
-            {"batch_size": 32, "replicas": 8},
+            {"batch_size": 4, "replicas": 2},
             lambda: _convolutional(layers.GroupNormalization(16, scale=False, epsilon=1e-5), filters=48),
         ),
         Case(
@@ -138,6 +147,12 @@ class NoisyBatchStatistics(Rule):
             lambda: _convolutional(layers.BatchNormalization(renorm=True)),
         ),
         Case(
+            "a trained model",
+            lambda: _convolutional(layers.BatchNormalization(momentum=0.9)),
+            {"batch_size": 4, "trained": True},
+            lambda: _convolutional(layers.BatchNormalization(momentum=0.9, renorm=True, renorm_momentum=0.9)),
+        ),
+        Case(
             "a batch of 16 vectors",
             lambda: _dense(layers.BatchNormalization()),
             {"batch_size": 16},
@@ -148,43 +163,35 @@ class NoisyBatchStatistics(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        for norm in facts.batch_norms():
-            if norm.config["renorm"] or not norm.trainable:
-                continue
-            if has_no_variance(facts, norm) or on_recurrent_sequence(facts, norm):
-                continue
-            measured = batch_dispersion(facts, norm)
-            condemned_by_count = is_noisy(facts, norm)
-            if condemned_by_count if measured is None else is_measured_noisy(measured, condemned_by_count):
-                yield self._noisy(facts, norm, measured)
-            elif condemned_by_count and measured is not None:
-                yield self._contradicted(facts, norm, measured)
+        for norm in noise_candidates(facts):
+            if worth_of_whole(facts, norm).is_too_little:
+                yield self._noisy(facts, norm, worth_of_averaged(facts, norm))
+            elif worth_of_whole(facts, norm).is_contradicted and not worth_of_averaged(facts, norm).is_too_little:
+                yield self._contradicted(norm, worth_of_averaged(facts, norm))
 
-    def _contradicted(self, facts: Facts, norm: LayerFacts, measured: Measurement) -> Finding:
+    def _contradicted(self, norm: LayerFacts, worth: BatchWorth) -> Finding:
         return self.finding(
             norm,
             message=(
-                f"batches of {facts.training.replica_batch} are too small for `{norm.path}` by rule of thumb, but on "
-                f"this data they are worth {measured.value:.0f} independent values per channel: it may stay"
+                f"batches of {worth.batch} are too small for `{norm.path}` by rule of thumb, but on this data they are "
+                f"worth {worth.values:.0f} independent values per channel: it may stay"
             ),
             why="Measured before training this is an upper bound; the statistics get noisier as channels specialize.",
-            measurements=(measured,),
+            measurements=worth.measurements,
             severity=Severity.INFO,
         )
 
-    def _noisy(self, facts: Facts, norm: LayerFacts, measured: Measurement | None) -> Finding:
+    def _noisy(self, facts: Facts, norm: LayerFacts, worth: BatchWorth) -> Finding:
         choice = None if reads_data(facts, norm) else batch_independent_norm(facts, norm)
-        samples = facts.effective_samples(norm) if measured is None else round(measured.value, 1)
-        batch = facts.training.replica_batch
         return self.finding(
             norm,
             message=(
-                f"`{norm.path}` normalizes with statistics of batches of {batch}, worth {samples} independent values "
-                f"per channel where {MINIMUM_EFFECTIVE_SAMPLES} are needed"
+                f"`{norm.path}` normalizes with statistics of batches of {worth.batch}, worth {worth.values} "
+                f"independent values per channel where {MINIMUM_EFFECTIVE_SAMPLES} are needed"
             ),
             why="Their noise disturbs training, and the moving averages used at inference do not describe it."
             + overridden_mode(facts, norm),
-            measurements=() if measured is None else (measured,),
+            measurements=worth.measurements,
             fix=None
             if choice is None
             else Fix(

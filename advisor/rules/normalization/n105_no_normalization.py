@@ -13,6 +13,7 @@ from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.activations import fused_activation
 from advisor.rules.normalization.choice import recommended_norm
+from advisor.rules.normalization.discriminators import is_discriminator
 from advisor.rules.normalization.linear_runs import CONVOLUTIONS, DENSE_LAYERS, Run, unnormalized_runs
 from advisor.rules.registry import rule
 
@@ -104,8 +105,8 @@ class NoNormalization(Rule):
     What it does:
         Finds 3 or more convolutions, or 4 or more dense layers, that follow each other with no normalization between. A
         layer counts as normalized by what follows it or, in pre-activation networks, precedes it; so do layers with
-        weight or spectral normalization and self-normalizing ones (SELU, alpha dropout). Generators, image to image
-        networks, and runs with frozen layers are left alone.
+        weight or spectral normalization and self-normalizing ones (SELU, alpha dropout). Attention blocks (N111),
+        generators and discriminators, image to image networks, and runs with frozen layers are left alone.
 
     Why it matters:
         Normalization makes the loss smoother: gradients stay of one size through the layers and predict what a step
@@ -176,7 +177,7 @@ class NoNormalization(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        if facts.model.task in _LEFT_ALONE:
+        if facts.model.task in _LEFT_ALONE or is_discriminator(facts):
             return
         for family, shortest, plural in SHORTEST_RUNS:
             for run in unnormalized_runs(facts, family):

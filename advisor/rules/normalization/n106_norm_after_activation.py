@@ -12,6 +12,7 @@ from advisor.graph import Configure, Edit, InsertAfter, Remove
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.normalization.activations import fused_activation, moved_activation
+from advisor.rules.normalization.self_normalizing import batch_norms_of_selu
 from advisor.rules.normalization.surroundings import on_recurrent_sequence
 from advisor.rules.registry import rule
 
@@ -60,7 +61,8 @@ class NormAfterActivation(Rule):
 
     What it does:
         Finds a convolution or dense layer whose activation, fused or a layer of its own, goes straight and only into
-        batch normalization. Softmax is left alone, and so are frozen layers.
+        batch normalization. Softmax is left alone, and so are frozen layers
+        and self-normalizing networks (N116).
 
     Why it matters:
         For inference, batch normalization is folded into the convolution before it and costs nothing. With an
@@ -121,7 +123,10 @@ class NormAfterActivation(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        superfluous = set(batch_norms_of_selu(facts))
         for norm in facts.batch_norms():
+            if norm in superfluous:
+                continue
             activation = facts.sole_producer(norm.path)
             if activation is None or activation.activation in (None, "linear", "softmax"):
                 continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
+
 from advisor.facts import Facts, Kind, LayerFacts
 from advisor.graph import ModelGraph
 
@@ -54,6 +56,19 @@ def on_recurrent_sequence(facts: Facts, layer: LayerFacts) -> bool:
     )
 
 
+def on_unmasked_padding(facts: Facts, layer: LayerFacts) -> bool:
+    """Whether a place is on padded sequences whose mask does not reach it.
+
+    Args:
+        facts: What is known of the model.
+        layer: A normalization; or a linear layer behind which one is to stand.
+    """
+    if len(layer.output_shape) < 3 or layer.positions == 1 or layer.masked:
+        return False
+    read = facts.graph.producers(layer.path) if layer.kind is Kind.NORM else (layer.path,)
+    return any(path in facts.unmasked_padding for path in read)
+
+
 def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
     """What to say of a layer that is called with `training=False`; empty for any other.
 
@@ -65,6 +80,14 @@ def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
     return (
         " The `training=False` of its call is overridden by `fit`; freeze it (`trainable=False`) to keep it as it is."
     )
+
+
+def stride_of(layer: LayerFacts) -> int:
+    """The largest stride of one of Keras's convolutions or poolings; 1 where it is not known."""
+    if not (issubclass(layer.cls, keras.Layer) and layer.cls.__module__.split(".")[0] == "keras"):
+        return 1
+    strides = layer.config.get("strides", 1)
+    return int(max(strides) if isinstance(strides, (tuple, list)) else strides)
 
 
 def _nearest(path: str, facts: Facts, step: Callable[[str], tuple[str, ...]]) -> frozenset[Kind]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from advisor.facts import TrainingFacts
+from advisor.rules.finding import PlanChange
 
 STEPS_TO_IMPROVE = 500
 SHORTEST, LONGEST = 5, 50
@@ -37,3 +38,13 @@ def patience_for(training: TrainingFacts) -> int:
     if training.epochs is not None:
         patience = min(patience, training.epochs // 4)
     return max(SHORTEST, patience)
+
+
+def early_stopping(training: TrainingFacts) -> PlanChange:
+    """Early stopping with the patience that suits a run."""
+    patience = patience_for(training)
+    return PlanChange(
+        "early_stopping",
+        {"monitor": "val_loss", "patience": patience, "restore_best_weights": True},
+        f"stop after {patience} epochs without a lower validation loss and keep the best weights",
+    )

@@ -10,9 +10,9 @@ from keras import layers
 
 from advisor.facts import Facts, Measurement
 from advisor.rules.base import Case, Requirement, Rule
-from advisor.rules.finding import Finding, PlanChange, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.registry import rule
-from advisor.rules.training.patience import patience_for
+from advisor.rules.training.patience import early_stopping
 
 EPOCHS_PAST_BEST = 3
 SHARE_PAST_BEST = 0.2
@@ -75,12 +75,7 @@ class NoEarlyStopping(Rule):
         training = facts.training
         if training.epochs == 1:
             return
-        patience = patience_for(training)
-        change = PlanChange(
-            "early_stopping",
-            {"monitor": "val_loss", "patience": patience, "restore_best_weights": True},
-            f"stop after {patience} epochs without a lower validation loss and keep the best weights",
-        )
+        change = early_stopping(training)
         losses = training.history.get("val_loss", [])
         best = _best_epoch(losses)
         if best is not None and len(losses) - best >= max(EPOCHS_PAST_BEST, SHARE_PAST_BEST * len(losses)):

@@ -136,18 +136,28 @@ def test_several_inputs_as_list_and_dict(as_dict):
 def test_tf_data_is_not_consumed_and_counted():
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
     facts = read_data(dataset, classifier(), batch_size=5, look_at=20)
-    assert (facts.batch_size, facts.looked_at, facts.samples) == (8, 24, 56)
+    assert (facts.batch_size, facts.looked_at, facts.samples, facts.counted) == (8, 24, 50, 50)
     assert [len(x) for x, _ in facts.batches] == [5, 5, 5, 5]
     assert facts.classes == 3
     np.testing.assert_array_equal(np.concatenate([y for _, y in facts.batches]), LABELS[:20])
     assert sum(len(x) for x, _ in dataset) == 50
-    assert read_data(dataset, classifier()).samples == 50  # read to its end
 
 
 def test_tf_data_of_unknown_and_infinite_length():
     dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
-    assert read_data(dataset.repeat(), classifier(), look_at=20).samples is None
-    assert read_data(dataset.filter(lambda x, y: True), classifier(), look_at=20).samples is None
+    endless = read_data(dataset.repeat(), classifier(), look_at=20)
+    assert (endless.samples, endless.counted, endless.complete) == (None, 24, False)
+    unknown = read_data(dataset.filter(lambda x, y: True), classifier(), look_at=20)
+    assert (unknown.samples, unknown.counted, unknown.complete) == (50, 50, True)
+
+
+def test_a_long_stream_is_read_on_no_further_than_said(monkeypatch):
+    monkeypatch.setattr("advisor.facts.data_source.READ_ON_SAMPLES", 32)
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS)).batch(8)
+    facts = read_data(dataset, classifier(), look_at=20)
+    assert (facts.samples, facts.looked_at, facts.counted, facts.complete) == (56, 24, 32, False)
+    monkeypatch.setattr("advisor.facts.data_source.READ_ON_SECONDS", -1.0)
+    assert read_data(dataset, classifier(), look_at=20).counted == 24
 
 
 def test_tfds_dictionaries_are_explained():
@@ -322,19 +332,82 @@ def test_data_that_does_not_fit_is_refused(x, y, graph, message):
         read_data((x, y) if y is not None else x, graph)
 
 
-def test_nan_and_infinite_values_are_found_wherever_they_are():
+def test_nan_and_infinite_values_are_counted_wherever_they_are():
     x, y = IMAGES.copy(), LABELS.astype("float32")
     x[7, 0, 0, 0], x[11, 0, 0, 0], x[3, 0, 0, 0] = np.nan, np.nan, np.inf
-    with pytest.raises(ValueError, match=r"x must hold finite.*Received: 2 NaN and 1 infinite values among 3200"):
-        read_data((x, y), classifier(), look_at=1)
+    facts = read_data((x, y), classifier(), look_at=1)
+    assert (facts.inputs[0].missing, facts.inputs[0].infinite, facts.inputs[0].values) == (2, 1, 3200)
     y[49] = np.nan
-    with pytest.raises(ValueError, match=r"y must hold finite.*Received: 1 NaN and 0 infinite"):
-        read_data((IMAGES, y), classifier(), look_at=1)
-    with pytest.raises(ValueError, match=r"x\['image'\] must hold finite"):
-        read_data(({"image": x, "extra": np.ones((50, 2))}, LABELS), two_inputs(as_dict=True))
+    facts = read_data((IMAGES, y), classifier(), look_at=1)
+    assert (facts.target.missing, facts.target.infinite, facts.classes) == (1, 0, 3)
+    image = [node.name for node in two_inputs(as_dict=True).inputs].index("image")
+    facts = read_data(({"image": x, "extra": np.ones((50, 2))}, LABELS), two_inputs(as_dict=True))
+    assert [(each.missing, each.infinite) for each in facts.inputs] == [
+        (2, 1) if i == image else (0, 0) for i in (0, 1)
+    ]
     dataset = tf.data.Dataset.from_tensor_slices((x, LABELS)).batch(10)
-    with pytest.raises(ValueError, match="x must hold finite"):
-        read_data(dataset, classifier())
+    assert read_data(dataset, classifier(), look_at=10).inputs[0].missing == 2
+
+
+def test_figures_and_batches_leave_out_what_is_no_number():
+    x, y = IMAGES.copy(), LABELS.astype("float32")
+    x[7, 0, 0, 0], x[3, 0, 0, 0], y[5] = np.nan, np.inf, np.nan
+    facts = read_data((x, y), classifier(), batch_size=10)
+    assert 0 <= facts.inputs[0].minimum < facts.inputs[0].maximum <= 1
+    assert facts.inputs[0].mean == pytest.approx(0.5, abs=0.02)
+    assert sum(len(labels) for _, labels in facts.batches) == 40  # four batches of the 47 samples that are left
+    assert all(np.isfinite(images).all() and np.isfinite(labels).all() for images, labels in facts.batches)
+    nothing = read_data((np.full_like(IMAGES, np.nan), LABELS), classifier())
+    assert (nothing.batches, nothing.inputs[0].missing) == ((), 3200)
+    assert np.isnan(nothing.inputs[0].mean)
+
+
+def test_features_are_told_of_one_by_one():
+    table = GENERATOR.normal([1.0, 50.0], [0.5, 20.0], size=(400, 2))
+    table[0, 0] = np.nan
+    (facts,) = read_data(table, classifier((2,)), look_at=400).inputs
+    np.testing.assert_allclose(facts.feature_means, np.nanmean(table, axis=0))
+    np.testing.assert_allclose(facts.feature_deviations, np.nanstd(table, axis=0))
+
+
+def test_classes_are_counted_in_arrays_and_streams():
+    labels = np.repeat([0, 1, 2], [40, 8, 2])
+    dataset = tf.data.Dataset.from_tensor_slices((IMAGES, labels)).batch(5)
+    for data in ((IMAGES, labels), (IMAGES, np.eye(3)[labels]), dataset):
+        facts = read_data(data, classifier(), look_at=10)
+        assert (facts.class_counts, facts.complete, facts.samples_per_class) == ((40, 8, 2), True, 50 / 3)
+    assert read_data((IMAGES, GENERATOR.normal(size=50)), classifier(units=1)).class_counts is None
+    ignoring = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+    assert read_data((IMAGES, np.where(labels == 2, 255, labels)), classifier(loss=ignoring)).class_counts[:2] == (
+        40,
+        8,
+    )
+
+
+def test_equal_samples_are_found_within_and_between_data():
+    repeated = np.concatenate([IMAGES, IMAGES[:4]])
+    dataset = tf.data.Dataset.from_tensor_slices(repeated.astype("float64")).batch(6)
+    one, other = read_data(repeated, classifier(), look_at=10), read_data(dataset, classifier(), look_at=10)
+    half = read_data(IMAGES[45:], classifier())
+    assert (one.fingerprints.repeated, other.fingerprints.repeated, half.fingerprints.repeated) == (4, 4, 0)
+    assert other.fingerprints.shared_with(one.fingerprints) == 54
+    assert half.fingerprints.shared_with(one.fingerprints) == 5
+    assert one.fingerprints.shared_with(half.fingerprints) == 5
+    extra = GENERATOR.normal(size=(50, 2))
+    together = [
+        read_data({"image": IMAGES, "extra": e}, two_inputs(as_dict=True)).fingerprints for e in (extra, -extra)
+    ]
+    assert together[0].shared_with(together[1]) == 0
+
+
+@pytest.mark.parametrize(("side", "left", "right"), [("end", 0, 3), ("start", 3, 0)])
+def test_padding_of_tokens(side, left, right):
+    model = keras.Sequential([keras.Input((8,)), layers.Embedding(9, 2), layers.GlobalAveragePooling1D()])
+    tokens = np.pad(np.full((20, 5), 4), ((0, 0), (left, right)))
+    tokens[0] = np.pad([4, 4], (left * 2, right * 2)) if left or right else tokens[0]
+    (facts,) = read_data(tokens, read_graph(model)).inputs
+    assert (facts.padding.side, facts.padding.shortest, facts.padding.longest) == (side, 2, 5)
+    assert facts.padding.share == pytest.approx((19 * 3 + 6) / 160)
 
 
 def test_values_whose_sum_overflows_are_finite():

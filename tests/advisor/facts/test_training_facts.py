@@ -10,7 +10,7 @@ UNKNOWN = {
     "batch_size": None,
     "steps_per_epoch": None,
     "epochs": None,
-    "replicas": 1,
+    "replicas": None,
     "history": None,
     "data_batch_size": None,
     "samples": None,

@@ -243,3 +243,16 @@ def test_masks_are_attached_to_tensors():
     assert internals.keras_mask(tensor) is None
     internals.attach_mask(tensor, mask)
     assert internals.keras_mask(tensor) is mask
+
+
+def test_decay_reaches_what_is_not_excluded_from_it():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    kernel, bias = model.trainable_variables
+    optimizer = keras.optimizers.AdamW(weight_decay=0.1)
+    assert internals.decays(optimizer, bias)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    assert [internals.decays(optimizer, variable) for variable in (kernel, bias)] == [True, False]
+    optimizer.exclude_from_weight_decay(var_list=[kernel])
+    assert [internals.decays(optimizer, variable) for variable in (kernel, bias)] == [False, True]
+    assert not internals.decays(keras.optimizers.SGD(), kernel)
+    assert not internals.decays(None, kernel)

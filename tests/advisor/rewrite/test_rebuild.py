@@ -303,6 +303,27 @@ def test_insertions_go_where_they_are_told():
     assert graph.consumers("body/conv_layer_normalization") == ("body/conv_dropout",)
 
 
+def test_the_first_input_is_that_of_the_first_argument_however_the_arguments_are_named():
+    inputs, mask = keras.Input((6, 8), name="inputs"), keras.Input((6, 6), dtype="bool", name="mask")
+    attended = layers.MultiHeadAttention(2, 4, name="attention")(attention_mask=mask, value=inputs, query=inputs)
+    model = keras.Model([inputs, mask], attended)
+    copy = rebuild(read_graph(model), [InsertBefore("attention", (LayerSpec(layers.LayerNormalization),))]).model
+    graph = read_graph(copy)
+    assert graph.producers("attention") == ("attention_layer_normalization",)
+    assert graph.producers("attention_layer_normalization") == ("inputs",)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_layers_can_be_put_right_behind_an_input(functional):
+    model = keras.Sequential([keras.Input((4,), name="x"), layers.Dense(3, name="dense")])
+    if functional:
+        model = keras.Model(model.inputs, model.outputs)
+    copy = rebuild(read_graph(model), [InsertAfter("x", (LayerSpec(layers.Rescaling, {"scale": 2.0, "offset": 0.0}),))])
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(copy.model(x), model(2 * x), rtol=1e-6)
+    assert [node.name for node in read_graph(copy.model).inputs] == ["x"]
+
+
 def test_new_layers_compute_in_the_precision_around_them():
     model = half_precision()
     path = next(path for path, node in read_graph(model).nodes.items() if "conv2d" in path)

@@ -35,7 +35,8 @@ def _dense(units=16):
         ({}, None, (BATCH, {})),
         ({"batch_size": 8}, None, (BATCH, {})),
         ({"batch_size": 7}, None, (GROUP, {"groups": 32})),
-        ({"batch_size": 64, "replicas": 16}, None, (GROUP, {"groups": 32})),
+        ({"batch_size": 64, "replicas": 16}, None, (BATCH, {"synchronized": True})),
+        ({"batch_size": 4, "replicas": 2}, None, (GROUP, {"groups": 32})),
         ({"batch_size": 4, "steps_per_epoch": 1, "epochs": 5}, "mobile", (BATCH, {"renorm": True})),
         ({"batch_size": 64}, "mobile", (BATCH, {})),
         ({"batch_size": 64, "steps_per_epoch": 1, "epochs": 5}, None, (BATCH, {"momentum": 0.5})),
@@ -112,11 +113,12 @@ def _bare_network(kind):
         {"batch_size": 64},
         {"batch_size": 16, "steps_per_epoch": 50, "epochs": 2},
         {"batch_size": 4, "target": "mobile", "steps_per_epoch": 50, "epochs": 2},
+        {"batch_size": 64, "replicas": 16},
         {"batch_size": 1},
     ],
 )
 def test_no_other_rule_objects_to_what_was_inserted(kind, run):
     advice = advise(_bare_network(kind), select="N105", **run)
     assert [finding.code for finding in advice.findings] == ["N105"]
-    others = advise(advice.apply(), select=["N102", "N104", "N105", "N106", "N107", "N112", "N114"], **run)
+    others = advise(advice.apply(), select=["N102", "N103", "N104", "N105", "N106", "N107", "N112", "N114"], **run)
     assert others.findings == ()

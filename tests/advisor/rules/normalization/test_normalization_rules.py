@@ -106,6 +106,19 @@ class TestNoisyBatchStatistics:
         np.testing.assert_array_equal(ops.convert_to_numpy(new.gamma), ops.convert_to_numpy(old.gamma))
         np.testing.assert_array_equal(ops.convert_to_numpy(new.beta), ops.convert_to_numpy(old.beta))
 
+    @pytest.mark.parametrize("arguments", [{"trained": True}, {"trained": False, "target": "mobile"}])
+    def test_batch_renormalization_infers_alike_and_starts_from_the_moving_averages(self, arguments):
+        model = randomize_weights(self._model())
+        fixed = advise(model, select="N102", batch_size=4, **arguments).apply(safety="retrain")
+        images = _images(4, 8, 8, 3)
+        np.testing.assert_allclose(_outputs(fixed, images), _outputs(model, images), atol=1e-5)
+        old, new = model.get_layer("norm"), fixed.get_layer("norm")
+        np.testing.assert_array_equal(ops.convert_to_numpy(new.renorm_mean), ops.convert_to_numpy(old.moving_mean))
+        # In its first step, corrections within their bounds make training compute what inference does.
+        new.renorm_clipping = {"rmin": 0.0, "rmax": 1e6, "dmax": 1e6}
+        before = _outputs(fixed, images)
+        np.testing.assert_allclose(_outputs(fixed, images, training=True), before, atol=1e-3)
+
     def test_penalties_and_initial_values_are_kept(self):
         norm = layers.BatchNormalization(name="norm", gamma_initializer="zeros", beta_regularizer="l2")
         model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(16, 3), norm])
@@ -290,6 +303,16 @@ class TestLaggingMovingAverages:
         fixed = _applied(model, "N112", **SHORT_RUN)
         images = _images(4, 8, 8, 3)
         np.testing.assert_array_equal(_outputs(fixed, images), _outputs(model, images))
+
+    @pytest.mark.parametrize(
+        ("steps", "momentum", "kinds"), [(432, 0.5, ["batch_statistics"]), (433, 0.5, []), (3000, 0.9, [])]
+    )
+    def test_statistics_are_recomputed_where_no_momentum_follows(self, steps, momentum, kinds):
+        model = keras.Sequential([keras.Input((8, 8, 3)), layers.BatchNormalization(name="norm"), layers.Conv2D(2, 3)])
+        advice = advise(model, select="N112", steps_per_epoch=steps, epochs=1)
+        (finding,) = advice.findings
+        assert [change.kind for change in finding.plan] == kinds
+        assert advice.apply().get_layer("norm").momentum == momentum
 
     def test_the_length_of_the_run_must_be_known(self):
         model = keras.Sequential([keras.Input((8, 8, 3)), layers.BatchNormalization()])

@@ -1,0 +1,1 @@
+"""Rules on augmentation and transfer."""
