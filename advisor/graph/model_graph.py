@@ -237,8 +237,8 @@ def read_graph(model: Any) -> ModelGraph:
     """Read a Keras model into a `ModelGraph` without changing it.
 
     Args:
-        model: Sequential, Functional or subclassed `keras.Model`. A model without a functional graph is listed (its
-            layers, no connections) and marked as not rewritable.
+        model: Sequential, Functional or subclassed `keras.Model`. The calls of a subclassed one are read by running its
+            code on symbolic tensors; where it depends on values its layers are listed without connections.
 
     Returns:
         The graph.

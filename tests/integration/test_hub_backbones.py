@@ -1,7 +1,6 @@
 """KerasHub: functional models with constructors of their own, blocks that are Python code, tasks around backbones."""
 
 import importlib
-import zlib
 
 import keras
 import pytest
@@ -12,6 +11,8 @@ from advisor.testing import check_laws, randomize_weights
 pytest.importorskip("keras_hub", reason="needs the package keras-hub")
 BACKBONES = importlib.import_module("tests.integration.hub_backbones").BACKBONES
 QUICK = ("BERT", "VGG", "DenseNet")
+# Keras cannot load the network without its class, rewritten or not: a layer in it is called by another's code only.
+NOT_WITHOUT_CLASS = ("DeBERTaV3",)
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -26,9 +27,9 @@ def test_laws_on_the_rest(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", [name for name in BACKBONES if name not in NOT_WITHOUT_CLASS])
 def test_laws_on_the_network_without_its_class(name):
-    backbone = randomize_weights(BACKBONES[name](), seed=zlib.crc32(name.encode()))
+    backbone = randomize_weights(BACKBONES[name]())
     check_laws(keras.Model(backbone.input, backbone.output), trained=False, batch_size=64)
 
 

@@ -6,7 +6,9 @@ import pytest
 from keras import layers
 
 from advisor import advise
+from advisor.facts import register_layer_kind
 from advisor.graph import Configure, InsertAfter, LayerSpec, Remove, Wrap, read_graph
+from advisor.graph.forward import forward
 from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import RewriteError, relative_difference
 from advisor.rewrite.rebuild import rebuild
@@ -127,6 +129,43 @@ def test_a_copy_of_code_has_its_weights_names_and_frozen_parts():
     assert relative_difference(model, copy, sample_inputs(model)) == 0.0
     assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
     assert [layer.trainable for layer in copy.layers] == [layer.trainable for layer in model.layers]
+
+
+def test_what_flows_in_code_is_measured():
+    images = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype("float32")
+    model = plain()
+    advice = advise(model, batch_size=2, data=(images, np.zeros((64, 3), "float32")))
+    assert not advice.failures
+    measured = forward(read_graph(model), images[:4], ["batch_normalization"])["batch_normalization"]
+    assert measured[0].shape == (4, 8, 8, 4)
+
+
+def test_code_that_runs_with_one_batch_size_only_is_read_with_that():
+    class Fixed(keras.Model):
+        def __init__(self):
+            super().__init__(name="fixed")
+            self.dense = layers.Dense(3, name="dense")
+
+        def call(self, x):
+            return self.dense(keras.ops.reshape(x, (x.shape[0] * 2, 2)))
+
+    model = Fixed()
+    model(np.ones((2, 4), "float32"))
+    graph = read_graph(model)
+    assert graph.root.kind == "traced"
+    assert graph.nodes["dense"].output_shapes == ((4, 3),)
+
+
+def test_a_block_of_a_registered_kind_is_one_layer():
+    class Mixing(Residual):
+        pass
+
+    inputs = keras.Input((6,))
+    block = Mixing(layers.Dense(6, name="inner"), name="block")
+    model = keras.Model(inputs, layers.Dense(2, name="out")(block(inputs)))
+    assert read_graph(model).producers("out") == ("block/add",)
+    register_layer_kind(Mixing, "dense")
+    assert read_graph(model).producers("out") == ("block",)
 
 
 @keras.saving.register_keras_serializable("test_code")
