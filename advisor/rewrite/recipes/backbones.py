@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import os
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ def _application(name: str, weights: Any, size: tuple[int, int] | None) -> Backb
 
 def _preset(name: str, weights: Any) -> Backbone:
     try:
-        import keras_hub
+        keras_hub = importlib.import_module("keras_hub")
     except ImportError as error:
         raise ImportError(
             f"`{name}` is no network of `keras.applications` ({', '.join(application_names())}), and presets need "

@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from advisor.facts import Facts, Kind
-from advisor.graph.keras_internals import input_structure
+from advisor.graph.keras_internals import functional_form, input_structure
 from advisor.rewrite.cloning import clone_input, clone_layer
 from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError
@@ -194,7 +194,13 @@ def _inputs(
         x = keras.ops.flip(x, axis=-1)
     for layer in scaling_layers(scale) if isinstance(scale, str) else scale or ():
         x = layer(x)
-    return inputs, x
+    return inputs, _in_structure_of(backbone.model, x)
+
+
+def _in_structure_of(model: Any, x: Any) -> Any:
+    """One tensor as the model takes it: networks of KerasHub may want it in a dict."""
+    functional = functional_form(model)
+    return x if functional is None else keras.tree.pack_sequence_as(input_structure(functional), [x])
 
 
 def _pooled(features: Any) -> Any:

@@ -91,18 +91,16 @@ class NormalizationAtInference(Rule):
 
     def _costly(self, cls: type, norms: list[LayerFacts]) -> Finding:
         values = sum(math.prod(size or 1 for size in norm.output_shape[1:]) for norm in norms)
-        which = (
-            f"`{norms[0].path}` ({cls.__name__}) becomes" if len(norms) == 1 else f"{len(norms)} {cls.__name__} become"
-        )
+        count = len(norms)
+        which = f"`{norms[0].path}` ({cls.__name__}) becomes" if count == 1 else f"{count} {cls.__name__} become"
         lowered = (
-            f", {LOWERED_OPERATORS * len(norms)} when written as `x · a + b`, {LOWERED_OVER_ALL * len(norms)} of them over "
-            "whole maps"
+            f", {LOWERED_OPERATORS * count} when written as `x · a + b`, {LOWERED_OVER_ALL * count} of them over maps"
             if issubclass(cls, _OVER_A_MAP)
             else ""
         )
         return self.finding(
             *norms,
-            message=f"{which} {OPERATORS[cls] * len(norms)} operators{lowered}; about "
+            message=f"{which} {OPERATORS[cls] * count} operators{lowered}; about "
             f"{OPERATIONS_PER_VALUE * values:,} multiplications and additions per sample that a folded batch "
             "normalization does not have",
             why="Their statistics come from the sample, so they cannot be folded into the layer before.",

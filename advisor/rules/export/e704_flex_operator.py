@@ -80,5 +80,5 @@ class FlexOperator(Rule):
                     layer,
                     message=f"`{layer.path}` ({layer.cls.__name__}) needs TensorFlow's {flex.operator}, which LiteRT "
                     f"does not have; in its place: {flex.replacement}",
-                    why="The conversion fails unless the app links the Flex delegate.",
+                    why="The conversion fails unless the app links the Flex delegate, and that has the operator.",
                 )

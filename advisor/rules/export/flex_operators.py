@@ -1,7 +1,7 @@
 """Layers and `keras.ops` operations for which LiteRT has no operator of its own.
 
-Each entry was found by converting it with LiteRT's own operators alone (TensorFlow 2.21); a slow test does so again. The list
-of what there is: https://ai.google.dev/edge/litert/models/ops_compatibility.
+Each entry was found by converting it with LiteRT's own operators alone (TensorFlow 2.21); a slow test does so again.
+The list of what there is: https://ai.google.dev/edge/litert/models/ops_compatibility.
 """
 
 from __future__ import annotations

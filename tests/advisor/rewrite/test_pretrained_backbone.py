@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+import types
 import warnings
 
 import keras
@@ -193,6 +194,48 @@ def _two_outputs():
 def test_wrong_arguments_are_named(call, error, match):
     with pytest.raises(error, match=match):
         call()
+
+
+class Hub:
+    """Stands in for KerasHub: one preset, `tiny`."""
+
+    def __init__(self, converter):
+        self.models = self.layers = self
+        self.Backbone = self.ImageConverter = self
+        self.loaded, self._converter = [], converter
+
+    def from_preset(self, name, **arguments):
+        if arguments:
+            self.loaded.append((name, arguments["load_weights"]))
+            return _small_backbone(name=name)
+        if self._converter is None:
+            raise ValueError("no converter")
+        return self._converter
+
+
+def test_presets_bring_their_weights_and_their_scale(monkeypatch):
+    hub = Hub(types.SimpleNamespace(scale=[1 / 127.5] * 3, offset=-1.0))
+    monkeypatch.setitem(sys.modules, "keras_hub", hub)
+    model = pretrained_backbone(_own(16), "tiny")
+    assert hub.loaded == [("tiny", True)]
+    np.testing.assert_allclose(model.get_layer("scale")(np.full((1, 2, 2, 3), 255.0)), 1.0, rtol=1e-5)
+    pretrained_backbone(_own(16), "tiny", weights=None)
+    assert hub.loaded[-1] == ("tiny", False)
+
+
+@pytest.mark.parametrize("converter", [None, types.SimpleNamespace(scale=None, offset=None)])
+def test_presets_that_scale_within_are_left_alone(monkeypatch, converter):
+    monkeypatch.setitem(sys.modules, "keras_hub", Hub(converter))
+    assert "scale" not in [layer.name for layer in pretrained_backbone(_own(16), "tiny").layers]
+
+
+def test_a_backbone_that_takes_a_dict_gets_one():
+    images = keras.Input((16, 16, 3), name="images")
+    backbone = keras.Model({"images": images}, layers.Conv2D(4, 3)(images), name="dict")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = pretrained_backbone(_own(16), backbone)
+        model.predict(np.zeros((2, 16, 16, 3)), verbose=0)
 
 
 def test_without_kerashub_presets_are_refused(monkeypatch):
