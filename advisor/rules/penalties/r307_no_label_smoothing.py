@@ -62,7 +62,7 @@ class NoLabelSmoothing(Rule):
             lambda: _model(loss=keras.losses.CategoricalCrossentropy(label_smoothing=0.05)),
         ),
         Case("a loss of another kind", lambda: _model(loss="mse")),
-        Case("a class for every step of a sequence", lambda: _model(shape=(5, 6))),
+        Case("a class for every step of a sequence", lambda: _model(steps=5)),
     )
     INVALID = (
         Case("ten classes by number", _model),
