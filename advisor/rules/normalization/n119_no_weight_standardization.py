@@ -57,8 +57,8 @@ class NoWeightStandardization(Rule):
         ```
 
     Fix:
-        Wraps the convolutions in `keras_normpack.WeightStandardization`; their kernels stay as the direction. Safety:
-        retrain.
+        Wraps the convolutions in `keras_normpack.WeightStandardization`; their kernels stay as the direction.
+        Safety: retrain.
     """
 
     code = "N119"
