@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,6 +115,10 @@ def advise(
         raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
     if target not in TARGETS:
         raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
+    if trained not in (None, True, False):
+        raise ValueError(f"`trained` must be None, True or False. Received: trained={trained!r}")
+    if not (isinstance(seed, numbers.Integral) and seed >= 0):
+        raise ValueError(f"`seed` must be a whole number of at least 0. Received: seed={seed!r}")
     if verbose not in (0, 1, 2, "auto"):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
     if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
