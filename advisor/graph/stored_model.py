@@ -12,7 +12,8 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -123,7 +124,8 @@ class _StoredWeights:
                 variable.assign(value)
 
     def _value_by_its_own_method(self, holder: Any, place: str, variable: Any) -> Any:
-        return self._loaded(holder, place).get_current_value(variable)
+        with _named_where_it_fails(variable):
+            return self._loaded(holder, place).get_current_value(variable)
 
     def _loaded(self, holder: Any, place: str) -> keras.StatelessScope:
         with keras.StatelessScope() as scope:
@@ -131,12 +133,22 @@ class _StoredWeights:
         return scope
 
     def _value(self, place: str, name: str, variable: Any) -> Any:
-        value = self._store.get(place)[name]
+        with _named_where_it_fails(variable):
+            value = self._store.get(place)[name]
         if value.shape != tuple(variable.shape):
             raise ValueError(
                 f"`{variable.path}` has the shape {tuple(variable.shape)}, and its stored value {value.shape}"
             )
         return value
+
+
+@contextmanager
+def _named_where_it_fails(variable: Any) -> Iterator[None]:
+    """A value that cannot be read is the file's fault, and the error says whose value it is."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"the value of `{variable.path}` cannot be read, the file is damaged: {error}") from error
 
 
 def _stored_as(holder: Any) -> Mapping[str, Any] | None:

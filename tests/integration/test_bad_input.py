@@ -279,6 +279,7 @@ def test_truncated_files(sound, folder, command, share):
     assert judge(sound[: int(len(sound) * share)], folder, command) == 2
 
 
+@example(position=0.53125, value=0, length=5)
 @settings(max_examples=25)
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), length=st.integers(1, 64))
 def test_damaged_files(sound, tmp_path_factory, position, value, length):
