@@ -114,8 +114,11 @@ def _loaded_whole(file: Path, *, safe_mode: bool) -> Any:
 
 
 def _holds_code(file: Path) -> bool:
-    with zipfile.ZipFile(file) as archive:
-        return CONFIG in archive.namelist() and b'"__lambda__"' in archive.read(CONFIG)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return b'"__lambda__"' in archive.read(CONFIG)
+    except Exception:
+        return False  # it is damaged, or has no configuration, which is what the user hears of
 
 
 def _innermost_reason(error: Exception) -> str:
