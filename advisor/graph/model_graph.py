@@ -466,7 +466,11 @@ _KEPT_WHOLE: set[type] = set()
 
 
 def keep_whole(layer_class: type) -> None:
-    """Take a class and its subclasses for one layer, into whose calls nobody needs to look."""
+    """Take a class and its subclasses for one layer, into whose calls nobody needs to look.
+
+    Args:
+        layer_class: A layer whose `call` is Python code.
+    """
     _KEPT_WHOLE.add(layer_class)
 
 
