@@ -57,12 +57,12 @@ def by_hand(edits: Iterable[Edit], graph: ModelGraph) -> str:
     >>> class Net(keras.Model):
     ...     def __init__(self):
     ...         super().__init__(name="net")
-    ...         self.first = keras.layers.Dense(4)
+    ...         self.first = keras.layers.Dense(4, name="first")
     ...     def call(self, x):
     ...         return self.first(x)
     >>> net = Net()
     >>> net.build((None, 3))
-    >>> print(by_hand([Configure("dense", {"use_bias": False})], read_graph(net)))
+    >>> print(by_hand([Configure("first", {"use_bias": False})], read_graph(net)))
     in `Net.__init__` write `self.first = keras.layers.Dense(units=4, use_bias=False)`
     """
     # What is made anew from its own arguments only takes over weights, which code does not.

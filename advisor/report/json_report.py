@@ -82,6 +82,7 @@ def rewrite_to_dict(rewrite: Rewrite) -> dict[str, Any]:
         ],
         "skipped": [{"finding": _finding(fix.finding), "reason": fix.reason} for fix in rewrite.skipped],
         "parity": rewrite.parity,
+        "notes": rewrite.notes,
         "weights": {path: asdict(origin) for path, origin in rewrite.weight_map.items()},
         "diff": rewrite.diff.splitlines(),
     }

@@ -88,8 +88,9 @@ def print_rules(rules: Sequence[Rule], console: Console) -> None:
         console.print(Markdown(rule_page(rules[0]), hyperlinks=False))
         return
     table = Table(box=box.HORIZONTALS, padding=(0, 1, 0, 0), header_style="bold")
-    for heading in ("code", "name", "severity", "what it finds"):
-        table.add_column(heading)
+    for heading in ("code", "name", "severity"):
+        table.add_column(heading, min_width=max(len(str(getattr(rule, heading))) for rule in rules))
+    table.add_column("what it finds")
     for rule in rules:
         table.add_row(rule.code, rule.name, rule.severity, Text(_summary(rule)))
     console.print(table)

@@ -72,8 +72,8 @@ def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterab
         ValueError: If a code or prefix matches no rule, or no rule is left.
 
     Example:
-    >>> [rule.code for rule in select_rules("N10", ignore="N106,N109")]
-    ['N101', 'N102', 'N103', 'N104', 'N105', 'N107', 'N108']
+    >>> [rule.code for rule in select_rules("D20", ignore="D201,D206")]
+    ['D202', 'D203', 'D204', 'D205', 'D207', 'D208']
     """
     rules = all_rules()
     chosen = matching_codes(select) if select is not None else set(rules)

@@ -119,6 +119,8 @@ def _ends(facts: Facts) -> set[str]:
 
 
 def _is_over_one_value(layer: LayerFacts) -> bool:
+    if not layer.output_shape:
+        return False  # a layer that Python code calls
     # Inside a linear layer, and in an `Activation`, it runs over the last axis.
     has_axis = layer.kind not in LINEAR_KINDS and layer.cls is not layers.Activation
     axes = layer.config.get("axis", -1) if has_axis else -1

@@ -66,8 +66,8 @@ class SplitBatchStatistics(Rule):
     Fix:
         Sets `synchronized=True`, which averages over all replicas; weights are kept. Where a mask reaches the layer,
         Keras's does not synchronize, and the one of `keras_normpack` takes its place. Keras synchronizes on TensorFlow
-        only: on other backends a normalization that does without the batch takes its place, as by N102. Safety:
-        retrain.
+        only: on other backends a normalization that does without the batch takes its place, as by N102.
+        Safety: retrain.
     """
 
     code = "N103"

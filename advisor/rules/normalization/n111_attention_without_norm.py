@@ -79,8 +79,8 @@ class AttentionWithoutNorm(Rule):
     Fix:
         Puts layer normalization before each attention and each feed-forward part, beside the shortcut, which stays as
         it is, and one behind the last addition, unless that is an output of the model. Masks pass on. Where an
-        attention reads its shortcut in several forms, as with positions added to the keys, there is no fix. Safety:
-        retrain.
+        attention reads its shortcut in several forms, as with positions added to the keys, there is no fix.
+        Safety: retrain.
     """
 
     code = "N111"

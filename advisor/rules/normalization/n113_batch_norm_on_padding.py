@@ -12,6 +12,7 @@ from advisor.facts import Facts, LayerFacts, Measurement
 from advisor.facts.padding import padding_share
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Severity
+from advisor.rules.normalization.attention_blocks import batch_norms_in_attention
 from advisor.rules.normalization.choice import layer_norm
 from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import on_recurrent_sequence, on_unmasked_padding
@@ -56,7 +57,7 @@ class BatchNormOnPadding(Rule):
         Follows padded sequences from where their mask begins, `Embedding(mask_zero=True)` or `Masking`, past the layer
         that loses the mask, such as a convolution, a reshape or an operation of `keras.ops`, to batch normalization.
         Where data is given, the share of padding in it is measured; below 2 % it is reported without a fix. On the
-        sequences of recurrent layers N107 speaks.
+        sequences of recurrent layers N107 speaks, in attention blocks N110.
 
     Why it matters:
         Padded steps count in mean and variance like words. They all say the same, so the variance is too small and the
@@ -114,10 +115,14 @@ class BatchNormOnPadding(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        in_attention = set(batch_norms_in_attention(facts))
         padded = [
             norm
             for norm in facts.batch_norms()
-            if norm.trainable and on_unmasked_padding(facts, norm) and not on_recurrent_sequence(facts, norm)
+            if norm.trainable
+            and norm not in in_attention
+            and on_unmasked_padding(facts, norm)
+            and not on_recurrent_sequence(facts, norm)
         ]
         measured = _measured_padding(facts) if padded else None
         for norm in padded:

@@ -57,8 +57,8 @@ class NoWeightStandardization(Rule):
         ```
 
     Fix:
-        Wraps the convolutions in `keras_normpack.WeightStandardization`; their kernels stay as the direction. Safety:
-        retrain.
+        Wraps the convolutions in `keras_normpack.WeightStandardization`; their kernels stay as the direction.
+        Safety: retrain.
     """
 
     code = "N119"
@@ -126,7 +126,11 @@ def _gains(facts: Facts, conv: LayerFacts) -> bool:
     calls = facts.graph.calls_of(conv.path)
     if calls[0] != conv.path or conv.cls not in _STANDARDIZED or conv.wrapper is not None or not conv.trainable:
         return False
-    return _entries(conv) > 1 and all(_feeds_group_norm(facts, call) for call in calls)
+    return (
+        conv.channels is not None
+        and _entries(conv, conv.channels) > 1
+        and all(_feeds_group_norm(facts, call) for call in calls)
+    )
 
 
 def _feeds_group_norm(facts: Facts, call: str) -> bool:
@@ -139,7 +143,6 @@ def _feeds_group_norm(facts: Facts, call: str) -> bool:
     )
 
 
-def _entries(conv: LayerFacts) -> int:
+def _entries(conv: LayerFacts, channels: int) -> int:
     """Entries of the kernel per output channel; with one there is nothing to standardize."""
-    assert conv.channels is not None
-    return (conv.params - conv.has_bias * conv.channels) // conv.channels
+    return (conv.params - conv.has_bias * channels) // channels

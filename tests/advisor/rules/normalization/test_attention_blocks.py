@@ -144,17 +144,19 @@ def test_layers_of_ones_own_may_normalize():
     assert _blocks(keras.Model(inputs, x))[0].part.is_normalized_inside
 
 
-def test_attention_in_a_layer_of_ones_own_is_none():
+def test_attention_in_a_layer_of_ones_own_is_found():
     class Block(layers.Layer):
-        def __init__(self):
-            super().__init__()
-            self.attention = layers.MultiHeadAttention(2, 4)
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.attention = layers.MultiHeadAttention(2, 4, name="attention")
 
         def call(self, inputs):
             return inputs + self.attention(inputs, inputs)
 
     inputs = keras.Input((6, 8))
-    assert _blocks(keras.Model(inputs, Block()(inputs))) == ()
+    (block,) = _blocks(keras.Model(inputs, Block(name="block")(inputs)))
+    assert block.attention.path == "block/attention"
+    assert block.part is not None
 
 
 def test_what_is_inside():
