@@ -166,7 +166,7 @@ class _Penalty:
 
 
 def _penalties(facts: Facts, layer: LayerFacts) -> Iterator[_Penalty]:
-    if not layer.trainable or layer.wrapper is not None or facts.graph.calls_of(layer.path)[0] != layer.path:
+    if not layer.trainable or layer.wrapper is not None or not facts.graph.is_first_call(layer.path):
         return
     if layer.unbound_regularizers or not layer.has_penalty or _is_rescaled(facts, layer):
         return

@@ -120,7 +120,7 @@ class PoorSignals(Rule):
         hidden = [
             layer
             for layer in facts.layers.values()
-            if layer.path not in heads and facts.graph.calls_of(layer.path)[0] == layer.path
+            if layer.path not in heads and facts.graph.is_first_call(layer.path)
         ]
         linear = [layer for layer in hidden if layer.kind in LINEAR_KINDS and layer.trainable]
         if facts.model.trained is None:
