@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from advisor.graph.keras_internals import is_built
-from advisor.graph.stored_model import CONFIG, read_stored_model
+from advisor.graph.stored_model import CONFIG, HostileFileError, read_stored_model
 from advisor.rewrite.building import built_copy
 
 LEGACY_SUFFIXES = (".h5", ".hdf5")
@@ -61,6 +61,8 @@ def load_structure(path: str | os.PathLike[str], *, safe_mode: bool = True) -> A
     file = _checked(path)
     try:
         return read_stored_model(file, safe_mode=safe_mode)
+    except HostileFileError as error:
+        raise ValueError(f"{str(file)!r} is not read, as {error}; save the model anew with `model.save`") from error
     except Exception:
         # Layers that make variables from values cannot be built without; and Keras knows older forms of the file.
         return _loaded_whole(file, safe_mode=safe_mode)

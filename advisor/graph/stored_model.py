@@ -25,6 +25,10 @@ CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weigh
 """Members of a `.keras` file."""
 
 
+class HostileFileError(ValueError):
+    """A file made to do harm, which nothing else should read either."""
+
+
 def read_stored_model(path: Path, *, safe_mode: bool) -> Any:
     """The model in a `.keras` file, with variables that read their values from the file whenever they are asked.
 
@@ -36,6 +40,7 @@ def read_stored_model(path: Path, *, safe_mode: bool) -> Any:
         The model, compiled as it was saved. `load_values` makes it one that is in memory as a whole.
 
     Raises:
+        HostileFileError: If a member would unpack to far more than the file holds.
         Exception: Whatever Keras raises where the file cannot be read this way.
     """
     with zipfile.ZipFile(path) as archive:
@@ -153,7 +158,7 @@ def _refuse_bombs(archive: zipfile.ZipFile) -> None:
     """Keras packs nothing, so that a member that unpacks to far more than the file holds is an attack."""
     for member in archive.infolist():
         if member.file_size > max(1 << 28, 100 * member.compress_size):
-            raise ValueError(f"its member {member.filename!r} would unpack to {member.file_size:,} bytes")
+            raise HostileFileError(f"its member {member.filename!r} would unpack to {member.file_size:,} bytes")
 
 
 def _load_assets(holders: Mapping[str, Any], archive: zipfile.ZipFile) -> None:

@@ -418,6 +418,15 @@ def test_members_outside_the_archive_are_not_written(sound, folder, command, nam
 
 
 @pytest.mark.parametrize("command", ["check", "fix"])
+def test_a_member_that_unpacks_to_far_more_than_the_file_holds_is_not_unpacked(folder, command):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("config.json", "w") as member:
+        for _ in range(300):
+            member.write(b" " * (1 << 20))
+    assert judge(stream.getvalue(), folder, command) == 2
+
+
+@pytest.mark.parametrize("command", ["check", "fix"])
 @pytest.mark.parametrize("units", [10**9, 10**12, 10**18, 10**30])
 def test_huge_shapes_take_no_memory(sound, folder, command, units):
     data = with_config(sound, lambda config: _set_layer(config, 5, "units", units))
