@@ -138,6 +138,10 @@ class ModelGraph:
         """Paths of all calls of the layer that the named node calls, itself included."""
         return self._calls[id(self.nodes[path].operation)]
 
+    def is_first_call(self, path: str) -> bool:
+        """Whether no earlier node calls the same layer: of a shared layer, this one stands for all."""
+        return self.calls_of(path)[0] == path
+
     def is_shared(self, path: str) -> bool:
         """Whether the node's layer is called more than once."""
         return len(self.calls_of(path)) > 1
@@ -466,7 +470,11 @@ _KEPT_WHOLE: set[type] = set()
 
 
 def keep_whole(layer_class: type) -> None:
-    """Take a class and its subclasses for one layer, into whose calls nobody needs to look."""
+    """Take a class and its subclasses for one layer, into whose calls nobody needs to look.
+
+    Args:
+        layer_class: A layer whose `call` is Python code.
+    """
     _KEPT_WHOLE.add(layer_class)
 
 
