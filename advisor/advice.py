@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
-from advisor.facts.probes import make_probes
+from advisor.facts.probes import ProbeFailure, make_probes
 from advisor.facts.read_data import read_data
 from advisor.facts.replicas import replicas_of
 from advisor.graph import read_graph
@@ -172,6 +172,7 @@ class _Look:
         graph = read_graph(model)
         data: DataFacts | None = self.known["data"]
         probes = {}
+        not_measured: list[ProbeFailure] = []
         if data is not None:
             probes = make_probes(
                 graph,
@@ -180,8 +181,10 @@ class _Look:
                 seed=self.seed,
                 probe_seconds=self.probe_seconds,
                 say=say,
+                failed=not_measured.append,
             )
-        return examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
+        examination = examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
+        return replace(examination, not_measured=tuple(not_measured))
 
     def protecting(self, facts: Facts) -> _Look:
         """The same look, with the verdict on whether the model is trained held fast."""
@@ -194,7 +197,7 @@ class Advice:
 
     Attributes:
         structure: The model that was examined, its weights perhaps still in the file they were to be read from.
-        examination: Findings, rules that did not run, rules that failed, and the facts they read.
+        examination: Findings, rules that did not run, rules and probes that failed, and the facts they read.
     """
 
     structure: Any
@@ -215,6 +218,11 @@ class Advice:
     def not_run(self) -> tuple[NotRun, ...]:
         """Rules that could not run, and what they lack."""
         return self.examination.not_run
+
+    @property
+    def not_measured(self) -> tuple[ProbeFailure, ...]:
+        """Probes in which the model did not run on the data, so that rules went by its structure."""
+        return self.examination.not_measured
 
     @property
     def ignored(self) -> tuple[Finding, ...]:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
+    from advisor.facts.probes import ProbeFailure
     from advisor.rewrite import Rewrite
     from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination, NotRun
@@ -27,6 +28,7 @@ MOST_ALIKE = 6
 """So many findings of one rule are shown one by one; the rest are counted, and stand in the JSON report."""
 
 _LABEL_WIDTH = 10
+_MOST_OF_ERROR = 300
 _WHERE_WIDTH = 24
 _LINE_WIDTH = 100
 _WRAPPED = frozenset({"where", "what", "fix", "why"})
@@ -76,6 +78,7 @@ def print_examination(examination: Examination, console: Console | None = None) 
     _print_not_run(examination.not_run, console)
     for failure in examination.failures:
         _print_labelled(failure.code, f"failed, please report it: {failure.error}", console, style="bold red")
+    _print_not_measured(examination.not_measured, console)
     console.print()
     console.print(_summary(examination.findings, ignored=len(examination.ignored)))
 
@@ -216,6 +219,18 @@ def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
         _print_labelled("missing", f"{' and '.join(_MISSING[need] for need in missing)}: {', '.join(codes)}", console)
 
 
+def _print_not_measured(failures: Sequence[ProbeFailure], console: Console) -> None:
+    if not failures:
+        return
+    probes: defaultdict[str, list[str]] = defaultdict(list)
+    for failure in failures:
+        probes[failure.error].append(failure.probe)
+    console.print()
+    console.print(Text(f"{_count(len(failures), 'figure')} could not be measured on the data", "bold"))
+    for error, names in probes.items():
+        _print_labelled("failed", f"{', '.join(names)}: {_shortened(error)}", console)
+
+
 def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
     unsaid = f" {_count(ignored, 'more finding')} ignored at their layers." if ignored else ""
     if not findings:
@@ -274,6 +289,11 @@ def _prose(text: str) -> Text:
     prose = Text(text)
     prose.highlight_regex(_NAMED_IN_TEXT, "cyan")
     return prose
+
+
+def _shortened(error: str) -> str:
+    """An error without what backends quote behind it; the JSON report has it whole."""
+    return textwrap.shorten(error, _MOST_OF_ERROR, placeholder=" …")
 
 
 def _more(total: int) -> str:

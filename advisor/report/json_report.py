@@ -45,6 +45,7 @@ def to_dict(examination: Examination, plan: TrainingPlan) -> dict[str, Any]:
         "findings": [_finding(finding) for finding in examination.findings],
         "not_run": [asdict(rule) for rule in examination.not_run],
         "failures": [asdict(failure) for failure in examination.failures],
+        "not_measured": [asdict(failure) for failure in examination.not_measured],
         "plan": plan.to_dict(),
     }
     return {key: plain(value) for key, value in report.items()}
@@ -180,6 +181,7 @@ def _summary(examination: Examination) -> dict[str, int]:
         "fixable": sum(finding.fix is not None for finding in examination.findings),
         "not_run": len(examination.not_run),
         "failures": len(examination.failures),
+        "not_measured": len(examination.not_measured),
         "ignored": len(examination.ignored),
     }
 

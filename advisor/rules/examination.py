@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
+from advisor.facts.probes import ProbeFailure
 from advisor.graph import ModelGraph, refusal_of
 from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
@@ -56,6 +57,7 @@ class Examination:
         not_run: Rules whose requirements were not met.
         failures: Rules that crashed.
         ignored: What was found at layers at which the user ignores the rule.
+        not_measured: Probes that failed; rules that asked them went by the structure.
     """
 
     facts: Facts
@@ -63,6 +65,7 @@ class Examination:
     not_run: tuple[NotRun, ...]
     failures: tuple[RuleFailure, ...]
     ignored: tuple[Finding, ...] = ()
+    not_measured: tuple[ProbeFailure, ...] = ()
 
 
 def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING_IGNORED) -> Examination:

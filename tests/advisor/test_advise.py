@@ -209,6 +209,23 @@ def test_values_that_are_no_numbers_are_a_finding():
         advice.apply()
 
 
+def test_a_probe_in_which_the_model_does_not_run_is_reported():
+    def picky(y, predicted):
+        raise ValueError("no such labels")
+
+    model = conv_net(optimizer="adam", loss=picky)
+    advice = advise(model, data=images(), batch_size=8, select="T506")
+    assert not advice.failures
+    assert {failure.probe for failure in advice.not_measured} == {"gradient_norm", "gradient_norm_later"}
+    assert {failure.error for failure in advice.not_measured} == {"ValueError: no such labels"}
+    assert "no such labels" in str(advice)
+    report = json.loads(advice.to_json())
+    assert report["summary"]["not_measured"] == 2
+    assert report["not_measured"][0] == {"probe": "gradient_norm", "error": "ValueError: no such labels"}
+    fitting = conv_net(optimizer="adam", loss="sparse_categorical_crossentropy")
+    assert advise(fitting, data=images(), batch_size=8).not_measured == ()
+
+
 def test_bad_models(tmp_path):
     with pytest.raises(TypeError, match=r"`model` must be a keras.Model"):
         advise(42)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from advisor.facts.data_facts import DataFacts
 from advisor.facts.measurement import Measurement
@@ -14,9 +15,25 @@ from advisor.facts.probes.mode_difference import ModeDifference
 from advisor.facts.probes.samples import Clock, Say
 from advisor.graph import ModelGraph
 
-__all__ = ["Probe", "independent_values", "make_probes"]
+__all__ = ["Probe", "ProbeFailure", "independent_values", "make_probes"]
 
 Probe = Callable[[str], Measurement | None]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Keras prints parts of its errors in bold."""
+
+
+@dataclass(frozen=True)
+class ProbeFailure:
+    """A probe that could not measure, since the model does not run in it; rules went without its figures.
+
+    Attributes:
+        probe: The probe's name.
+        error: Type and message of the exception.
+    """
+
+    probe: str
+    error: str
 
 
 def make_probes(
@@ -27,6 +44,7 @@ def make_probes(
     seed: int = 0,
     probe_seconds: float = 20,
     say: Say = lambda doing: None,
+    failed: Callable[[ProbeFailure], object] = lambda failure: None,
 ) -> dict[str, Probe]:
     """The measuring functions rules may call; nothing is measured before the first call.
 
@@ -51,6 +69,7 @@ def make_probes(
         probe_seconds: About how many seconds all measurements together may take, at least 0. Batch statistics are
             measured on a few samples in any case.
         say: Told what is being measured.
+        failed: Told of a probe in which the model does not run, when a rule asks it; it is not tried again.
 
     Returns:
         Probes by name; none where no sample is known.
@@ -87,10 +106,10 @@ def make_probes(
         }
         if batch_size is not None:
             probes["batch_dispersion"] = BatchDispersion(graph, data, batch_size, seed, clock).measure
-    return {name: _that_never_fails(name, probe) for name, probe in probes.items()}
+    return {name: _that_never_raises(name, probe, failed) for name, probe in probes.items()}
 
 
-def _that_never_fails(name: str, probe: Probe) -> Probe:
+def _that_never_raises(name: str, probe: Probe, failed: Callable[[ProbeFailure], object]) -> Probe:
     """A probe that falls silent where the model cannot be run in it, for its rules have other grounds to stand on."""
     has_failed = False
 
@@ -100,9 +119,9 @@ def _that_never_fails(name: str, probe: Probe) -> Probe:
             return None
         try:
             return probe(path)
-        except Exception:
+        except Exception as error:
             has_failed = True
-            logging.getLogger(__name__).info("The probe `%s` failed at `%s`.", name, path, exc_info=True)
+            failed(ProbeFailure(name, _COLOURS.sub("", f"{type(error).__name__}: {error}")))
             return None
 
     return measured

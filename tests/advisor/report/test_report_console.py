@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from advisor.facts import Measurement
+from advisor.facts.probes import ProbeFailure
 from advisor.report import print_examination, print_rewrite, to_text
 from advisor.rewrite import Skipped
 from advisor.rules import Finding, Fix, PlanChange, Reference, Requirement, Severity
@@ -161,6 +162,15 @@ def test_failures_are_shown(examination_of):
     text = to_text(examination_of(failures=[RuleFailure("X101", "ValueError: no [luck]", "Traceback …")]))
     assert "X101" in text
     assert "failed, please report it: ValueError: no [luck]" in text
+
+
+def test_what_could_not_be_measured_is_shown_with_the_reason_once(examination_of):
+    failures = [ProbeFailure(probe, "ValueError: no [luck] " + "x " * 500) for probe in ("dead_share", "mode_difference")]
+    examination = dataclasses.replace(examination_of(), not_measured=tuple(failures))
+    words = squeezed(to_text(examination))
+    assert "2 figures could not be measured on the data" in words
+    assert words.count("dead_share, mode_difference: ValueError: no [luck] x x") == 1
+    assert len(words) < 1000
 
 
 def test_a_rewrite_shows_what_was_applied_when_and_how_exactly(advice):
