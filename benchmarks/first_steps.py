@@ -100,6 +100,7 @@ NETWORKS: dict[str, tuple[Network, Callable[[], Samples]]] = {
     "10 dense, sigmoid, Glorot": (dense(10, "sigmoid", glorot), pixels),
     "10 dense, ReLU, normal 0.01": (dense(10, "relu", normal(0.01)), pixels),
     "5 dense, ReLU, normal 0.5": (dense(5, "relu", normal(0.5)), pixels),
+    "10 dense, ReLU, normal 0.5": (dense(10, "relu", normal(0.5)), pixels),
     "5 dense, tanh, normal 1": (dense(5, "tanh", normal(1.0)), pixels),
     "1 dense, ReLU, head of zeros": (behind_zeros, pixels),
     "12 convolutions, ReLU, Glorot": (convolutions(12, "relu"), lambda: smooth_images(32)),

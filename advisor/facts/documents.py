@@ -13,8 +13,8 @@ MOST_BETWEEN = 0.4
 NEAR = 0.1
 """Share of the range within which a pixel counts as paper or ink.
 
-The median image, as measured: paper 53 % and ink 12 % in scikit-learn's digits, 83 and 8 % in MNIST, 86 and 14 % in
-drawn text, 54 and 1.5 % in Fashion-MNIST (clothes on black, but shaded), 4 and 0 % in CIFAR-10 as grey, 20 and 0 % in
+The median image, as `benchmarks.modalities` measures it: paper 52 % and ink 12 % in scikit-learn's digits, 83 and 8 % in
+MNIST, 54 and 1.5 % in Fashion-MNIST (clothes on black, but shaded), 4 and 0 % in CIFAR-10 as grey, up to 22 and 0 % in
 pieces of a photograph."""
 
 
