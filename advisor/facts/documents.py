@@ -13,9 +13,9 @@ MOST_BETWEEN = 0.4
 NEAR = 0.1
 """Share of the range within which a pixel counts as paper or ink.
 
-The median image, as `benchmarks.modalities` measures it: paper 52 % and ink 12 % in scikit-learn's digits, 83 and 8 % in
-MNIST, 54 and 1.5 % in Fashion-MNIST (clothes on black, but shaded), 4 and 0 % in CIFAR-10 as grey, up to 22 and 0 % in
-pieces of a photograph."""
+The median image, as `benchmarks.modalities` measures it: paper 52 % and ink 12 % in scikit-learn's digits, 83 and 8 %
+in MNIST, 54 and 1.5 % in Fashion-MNIST (clothes on black, but shaded), 4 and 0 % in CIFAR-10 as grey, up to 22 and 0 %
+in pieces of a photograph."""
 
 
 def is_document_like(images: np.ndarray) -> bool:
