@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from advisor.graph.keras_internals import is_built
-from advisor.graph.stored_model import CONFIG, read_stored_model
+from advisor.graph.stored_model import CONFIG, HostileFileError, read_stored_model
 from advisor.rewrite.building import built_copy
 
 LEGACY_SUFFIXES = (".h5", ".hdf5")
@@ -61,6 +61,8 @@ def load_structure(path: str | os.PathLike[str], *, safe_mode: bool = True) -> A
     file = _checked(path)
     try:
         return read_stored_model(file, safe_mode=safe_mode)
+    except HostileFileError as error:
+        raise ValueError(f"{str(file)!r} is not read, as {error}; save the model anew with `model.save`") from error
     except Exception:
         # Layers that make variables from values cannot be built without; and Keras knows older forms of the file.
         return _loaded_whole(file, safe_mode=safe_mode)
@@ -112,8 +114,11 @@ def _loaded_whole(file: Path, *, safe_mode: bool) -> Any:
 
 
 def _holds_code(file: Path) -> bool:
-    with zipfile.ZipFile(file) as archive:
-        return CONFIG in archive.namelist() and b'"__lambda__"' in archive.read(CONFIG)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return b'"__lambda__"' in archive.read(CONFIG)
+    except Exception:
+        return False  # it is damaged, or has no configuration, which is what the user hears of
 
 
 def _innermost_reason(error: Exception) -> str:

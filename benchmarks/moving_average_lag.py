@@ -61,9 +61,9 @@ def load(split: str, samples: int, data_dir: str | None) -> Arrays:
     return images.astype("float32") / 255, labels
 
 
-def network() -> keras.Model:
+def network(image_shape: tuple[int, int, int]) -> keras.Model:
     """Four convolutions, each with batch normalization that keeps the statistics of the last batch only."""
-    layers: list[keras.Layer] = [keras.Input((28, 28, 1))]
+    layers: list[keras.Layer] = [keras.Input(image_shape)]
     for filters, strides in ((16, 1), (32, 2), (32, 1), (64, 2)):
         layers += [
             keras.layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False),
@@ -74,18 +74,31 @@ def network() -> keras.Model:
 
 
 class Averages(keras.callbacks.Callback):
-    """Averages the batch statistics with every momentum and takes the test accuracy with each at the given steps."""
+    """Averages the batch statistics with every momentum and takes the test accuracy with each at the given steps.
 
-    def __init__(self, training: Arrays, test: Arrays, steps: Iterable[int]) -> None:
+    Args:
+        test: Images and classes of the test set.
+        steps: When to take the accuracy.
+        momenta: What to average with.
+        recompute: Gives the layers of a model the statistics of the training set.
+    """
+
+    def __init__(
+        self,
+        test: Arrays,
+        steps: Iterable[int],
+        momenta: Iterable[float],
+        recompute: Callable[[keras.Model], object],
+    ) -> None:
         super().__init__()
-        self._training, self._test, self._steps = training, test, set(steps)
+        self._test, self._steps, self._momenta, self._recompute = test, set(steps), tuple(momenta), recompute
         self._taken = 0
         self._averages: dict[float, Statistics] = {}
         self.accuracies: dict[int, dict[str, float]] = {}
 
     def on_train_begin(self, logs: object = None) -> None:
         initial = self._statistics()
-        self._averages = {momentum: [value.copy() for value in initial] for momentum in MOMENTA}
+        self._averages = {momentum: [value.copy() for value in initial] for momentum in self._momenta}
 
     def on_train_batch_end(self, batch: int, logs: object = None) -> None:
         self._taken += 1
@@ -108,7 +121,7 @@ class Averages(keras.callbacks.Callback):
         return [np.array(keras.ops.convert_to_numpy(variable)) for variable in self._variables()]
 
     def _recomputed(self) -> Statistics:
-        self.model(self._training[0][:2000], training=True)
+        self._recompute(self.model)
         return self._statistics()
 
     def _accuracy(self, averages: Statistics) -> float:
@@ -122,9 +135,9 @@ class Averages(keras.callbacks.Callback):
 def run(condition: Condition, training: Arrays, test: Arrays, seed: int) -> dict[int, dict[str, float]]:
     """Test accuracies of one run: by number of steps, then by momentum."""
     keras.utils.set_random_seed(seed)
-    model = network()
+    model = network((28, 28, 1))
     model.compile(condition.optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    averages = Averages(training, test, condition.steps)
+    averages = Averages(test, condition.steps, MOMENTA, lambda model: model(training[0][:2000], training=True))
     epochs = math.ceil(max(condition.steps) / math.ceil(len(training[0]) / condition.batch_size))
     model.fit(*training, batch_size=condition.batch_size, epochs=epochs, callbacks=[averages], verbose=0)
     return averages.accuracies

@@ -5,10 +5,12 @@
 `FILE` holds ImageNet weights of MobileNetV2 that take images scaled as torchvision does, by mean and deviation of
 ImageNet. A network from scratch sees the images at 32×32, the pretrained one enlarged to 96×96 inside the model. All
 stop early on the same 10 validation images per class and are tested on the same 1,000 test images. `live batch norm` is
-the two-phase plan with the batch normalization of the frozen part left trainable, as A405 finds it.
+the two-phase plan with the batch normalization of the frozen part left trainable, as A405 finds it. Rows are
+written as they come, beside those that the result file holds.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +121,16 @@ def load(data_dir: str) -> tuple[Split, Split]:
     return (x, y), (x_test.astype("float32"), y_test)
 
 
+def with_row(path: Path, row: dict) -> list[dict]:
+    """The rows of a result file with one more, which takes the place of an older one of the same arm and size."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+
+    def trial(one: dict) -> tuple:
+        return one["per_class"], list(ARMS).index(one["arm"])
+
+    return sorted([one for one in rows if trial(one) != trial(row)] + [row], key=trial)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", required=True)
@@ -129,7 +141,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "transfer.json")
     options = parser.parse_args()
     (images, labels), test = load(options.data_dir)
-    rows = []
     for per_class in options.per_class:
         for arm in options.arms:
             accuracies, began = [], time.perf_counter()
@@ -141,11 +152,11 @@ def main() -> None:
                 accuracies.append(round(float(model.evaluate(*test, batch_size=250, verbose=0)[1]), 4))
                 keras.backend.clear_session()
             seconds = round((time.perf_counter() - began) / options.seeds)
-            rows.append({"per_class": per_class, "arm": arm, "accuracies": accuracies, "seconds": seconds})
+            row = {"per_class": per_class, "arm": arm, "accuracies": accuracies, "seconds": seconds}
+            write_json(options.output, {"machine": machine(), "rows": with_row(options.output, row)})
             print(
                 f"{per_class:>5} per class  {arm:<28} {np.mean(accuracies):.3f}  {accuracies}  {seconds} s", flush=True
             )
-    write_json(options.output, {"machine": machine(), "rows": rows})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import numpy as np
 
 from advisor.facts.kinds import core_layer
 from advisor.facts.model_facts import Head
+from advisor.facts.structures import finite
 from advisor.graph import ModelGraph, Node
 from advisor.graph.keras_internals import compile_arguments, functional_form, input_structure, output_structure
 
@@ -164,14 +165,6 @@ def embedding_sizes(graph: ModelGraph, node: Node) -> list[int]:
     """`input_dim` of every `Embedding` that reads an input directly."""
     layers = (core_layer(graph.nodes[path].operation) for path in graph.consumers(node.path))
     return [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
-
-
-def finite(array: np.ndarray) -> np.ndarray:
-    """The rows of an array that hold neither NaN nor infinite values; the array itself where all do."""
-    if array.dtype.kind != "f":
-        return array
-    rows = np.isfinite(array).reshape(len(array), -1).all(axis=1)
-    return array if rows.all() else array[rows]
 
 
 def is_sparse_target(head: Head, output_rank: int, y: np.ndarray) -> bool:

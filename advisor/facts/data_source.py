@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from advisor.facts.structures import leaves, mapped
+
 Shape = tuple[int | None, ...]
 Pair = tuple[Any, Any]
 """Inputs and targets (None where there are none), NumPy arrays in any structure."""
@@ -90,20 +92,20 @@ def look_into(
 
 def _from_arrays(x: Any, y: Any, *, look_at: int, seed: int) -> DataSource:
     x, y = keras.tree.map_structure(_rows_first, (x, y))
-    lengths = [_length(leaf) for leaf in _leaves((x, y))]
+    lengths = [_length(leaf) for leaf in leaves((x, y))]
     if not lengths or 0 in lengths:
         raise ValueError(f"`data` must hold at least one sample. Received: arrays of {lengths or 'no'} rows")
     if len(set(lengths)) > 1:
         raise ValueError(f"All arrays of `data` must have equally many rows. Received: {lengths} rows")
     samples = lengths[0]
     rows = np.sort(np.random.default_rng(seed).permutation(samples)[:look_at])
-    batch = keras.tree.map_structure(lambda leaf: None if leaf is None else _take(leaf, rows), (x, y))
+    batch = mapped(lambda leaf: _take(leaf, rows), (x, y))
     return DataSource(samples, None, (batch,), whole=(x, y), complete=True)
 
 
 def _from_tf_dataset(data: Any, sample_shape: Shape | None, look_at: int, read_on: Any) -> DataSource:
     x_spec, _ = _pair(data.element_spec)
-    first = next(iter(_leaves(x_spec)), None)
+    first = next(iter(leaves(x_spec)), None)
     if sample_shape is not None and _is_single_sample(getattr(first, "shape", None), sample_shape):
         raise ValueError(
             "`data` must yield batches, as `fit` wants them; add `.batch(batch_size)`. Received: a tf.data.Dataset "
@@ -198,7 +200,7 @@ def _pair(element: Any) -> Pair:
 
 
 def _numpy_pair(pair: Pair) -> Pair:
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else _to_numpy(leaf), pair)
+    return mapped(_to_numpy, pair)
 
 
 def _to_numpy(leaf: Any) -> np.ndarray:
@@ -225,7 +227,7 @@ def _take(leaf: Any, rows: np.ndarray) -> np.ndarray:
 
 
 def _pair_length(pair: Pair) -> int:
-    return _length(next(iter(_leaves(pair)), None))
+    return _length(next(iter(leaves(pair)), None))
 
 
 def _length(leaf: Any) -> int:
@@ -236,10 +238,6 @@ def _length(leaf: Any) -> int:
             f"({type(leaf).__name__}); a data set must yield batches, as `.batch(batch_size)` makes them"
         )
     return int(shape[0])
-
-
-def _leaves(structure: Any) -> list[Any]:
-    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
 
 
 def _is_array(data: Any) -> bool:

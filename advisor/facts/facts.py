@@ -76,11 +76,7 @@ class Facts:
 
     def batch_norms(self) -> Iterator[LayerFacts]:
         """Batch normalizations, in topological order; every layer once, whatever the number of its calls."""
-        return (
-            layer
-            for layer in self.layers.values()
-            if layer.is_batch_norm and self.graph.calls_of(layer.path)[0] == layer.path
-        )
+        return (layer for layer in self.layers.values() if layer.is_batch_norm and self.graph.is_first_call(layer.path))
 
     def producers(self, path: str) -> tuple[LayerFacts, ...]:
         """The leaves a leaf reads."""

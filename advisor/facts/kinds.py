@@ -137,7 +137,18 @@ def core_layer(operation: Any) -> Any:
 
 
 def kind_of(operation: Any) -> Kind:
-    """The kind of a layer or `keras.ops` operation, looking through wrappers."""
+    """The kind of a layer or operation, looking through wrappers.
+
+    Args:
+        operation: A layer, or a `keras.ops` operation of a graph.
+
+    Returns:
+        Its kind, or that of the nearest class it is derived from; `Kind.OTHER` where none is known.
+
+    Example:
+    >>> kind_of(keras.layers.TimeDistributed(keras.layers.Dense(2)))
+    <Kind.DENSE: 'dense'>
+    """
     operation = core_layer(operation)
     for cls in type(operation).__mro__:
         if cls in _KINDS:

@@ -15,8 +15,6 @@ from advisor.facts.kinds import Kind, core_layer, kind_of
 from advisor.graph import Node
 
 LINEAR_KINDS = frozenset({Kind.CONV, Kind.DEPTHWISE, Kind.DENSE})
-# Kinds that hand every element on unchanged, or zero it, so that a rule may look past them.
-CHANNELWISE_TRANSPARENT = frozenset({Kind.DROPOUT})
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +67,11 @@ class LayerFacts:
     def is_linear(self) -> bool:
         """Whether it is a convolution or dense layer without a fused activation."""
         return self.kind in LINEAR_KINDS and self.activation is None
+
+    @property
+    def is_of_keras(self) -> bool:
+        """Whether its class is a layer of Keras, not one of the user's own or one derived by the user."""
+        return issubclass(self.cls, keras.Layer) and self.cls.__module__.split(".")[0] == "keras"
 
     @property
     def is_batch_norm(self) -> bool:

@@ -144,7 +144,7 @@ _VECTORS = frozenset({"bias", "gamma", "beta"})
 
 
 def _params_once(graph: ModelGraph, layers: Mapping[str, LayerFacts]) -> dict[str, int]:
-    return {path: facts.params for path, facts in layers.items() if graph.calls_of(path)[0] == path}
+    return {path: facts.params for path, facts in layers.items() if graph.is_first_call(path)}
 
 
 def _shares(amounts: Mapping[str, int], layers: Mapping[str, LayerFacts]) -> dict[Kind, float]:

@@ -14,7 +14,6 @@ from advisor.facts.census import Census, NonFinite
 from advisor.facts.data_checks import (
     check_labels,
     check_tokens,
-    finite,
     fit_inputs,
     fit_targets,
     is_sparse_target,
@@ -25,6 +24,7 @@ from advisor.facts.documents import is_document_like
 from advisor.facts.facts import gather_facts
 from advisor.facts.modality import modality_of
 from advisor.facts.model_facts import Head
+from advisor.facts.structures import finite, joined, leaves, rows, sample_count, sample_shapes
 from advisor.graph import ModelGraph
 from advisor.graph.keras_internals import functional_form, input_structure
 
@@ -136,7 +136,7 @@ def _counted_pairs(source: DataSource) -> tuple[Any, ...]:
     if source.whole is None:
         return source.batches
     # Reading all of a file that is only mapped into memory would take long, and a sparse matrix has no rows to hash.
-    in_memory = all(type(leaf) is np.ndarray for leaf in _arrays(source.whole))
+    in_memory = all(type(leaf) is np.ndarray for leaf in leaves(source.whole))
     return (source.whole,) if in_memory else source.batches
 
 
@@ -207,31 +207,14 @@ def _rebatched(
     pairs = [
         (keras.tree.pack_sequence_as(structure, x), y) for (x, _), (_, y) in zip(looked, source.batches, strict=True)
     ]
-    pairs = [pair for pair in map(_without_gaps, pairs) if len(_arrays(pair)[0])]
+    pairs = [pair for pair in map(finite, pairs) if sample_count(pair)]
     if not pairs:
         return
-    size = batch_size or source.batch_size or KERAS_BATCH_SIZE
-    shapes = {tuple(leaf.shape[1:] for leaf in _arrays(pair)) for pair in pairs}
-    if len(shapes) > 1:
+    if len(sample_shapes(pairs)) > 1:
         yield from pairs
         return
-    joined = keras.tree.map_structure(lambda *leaves: None if leaves[0] is None else np.concatenate(leaves), *pairs)
-    count = len(_arrays(joined)[0])
+    samples = joined(pairs)
+    count = sample_count(samples)
+    size = batch_size or source.batch_size or KERAS_BATCH_SIZE
     for start in range(0, max(count - count % size, 1), size):
-        rows = slice(start, start + size)
-        yield keras.tree.map_structure(lambda leaf, rows=rows: None if leaf is None else leaf[rows], joined)
-
-
-def _without_gaps(pair: tuple[Any, Any]) -> tuple[Any, Any]:
-    """The samples of a batch whose inputs and targets are finite."""
-    known = np.ones(len(_arrays(pair)[0]), bool)
-    for leaf in _arrays(pair):
-        if leaf.dtype.kind == "f":
-            known &= np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
-    if known.all():
-        return pair
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[known], pair)
-
-
-def _arrays(structure: Any) -> list[np.ndarray]:
-    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
+        yield rows(samples, slice(start, start + size))

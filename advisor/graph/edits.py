@@ -242,10 +242,13 @@ class ConfigureLoss(Edit):
 
 
 def refusal_of(edit: Edit, graph: ModelGraph) -> str | None:
-    """Why an edit cannot be carried out, or None when it can.
+    """Why an edit cannot be carried out.
 
     Args:
         edit: An edit of a node of the graph.
         graph: Graph of the model.
+
+    Returns:
+        The reason, or None when it can.
     """
     return graph.refusal(edit.path) if edit.rebuilds else graph.root.refusal

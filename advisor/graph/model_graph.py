@@ -138,6 +138,10 @@ class ModelGraph:
         """Paths of all calls of the layer that the named node calls, itself included."""
         return self._calls[id(self.nodes[path].operation)]
 
+    def is_first_call(self, path: str) -> bool:
+        """Whether no earlier node calls the same layer: of a shared layer, this one stands for all."""
+        return self.calls_of(path)[0] == path
+
     def is_shared(self, path: str) -> bool:
         """Whether the node's layer is called more than once."""
         return len(self.calls_of(path)) > 1
@@ -264,7 +268,9 @@ class _Reader:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.scopes: dict[str, Scope] = {}
+        self._paths: dict[int, list[str]] = defaultdict(list)
         self._expanded: set[int] = set()
+        self._readable: set[int] = set()
         self._called: set[int] = set()
 
     def read_scope(self, model: Any, path: str) -> None:
@@ -284,6 +290,7 @@ class _Reader:
         kind: ScopeKind = "sequential" if isinstance(model, keras.Sequential) else "functional"
         # Registered before its nodes, so that scopes stand in order from the outside in.
         self.scopes[path] = Scope(path, kind, model)
+        self._readable.add(id(model))
         produced = self._read_calls(internals.recorded_calls(functional), path)
         structure = internals.input_structure(functional)
         outputs = keras.tree.flatten(internals.output_structure(functional))
@@ -301,6 +308,7 @@ class _Reader:
     def _read_traced(self, owner: Any, trace: Trace, path: str, inputs: Iterable[Any]) -> None:
         self._expanded.add(id(owner))
         self.scopes[path] = Scope(path, "traced", owner)
+        self._readable.add(id(owner))
         produced = self._read_calls(trace.calls, path)
         self._list_uncalled(owner, path)
         self.scopes[path] = Scope(
@@ -346,7 +354,8 @@ class _Reader:
                 input_shapes=tuple(tuple(tensor.shape) for tensor in data),
                 output_shapes=tuple(tuple(tensor.shape) for tensor in call.outputs),
             )
-            is_model = self._is_readable(call.operation) if key in self._expanded else self._read_inside(node, data)
+            self._paths[key].append(node_path)
+            is_model = key in self._readable if key in self._expanded else self._read_inside(node, data)
             self.nodes[node_path] = replace(node, is_model=is_model)
         return produced
 
@@ -376,18 +385,15 @@ class _Reader:
             self._called.add(id(layer))
             node_path = self._free_path(_join(path, layer.name))
             self.nodes[node_path] = Node(node_path, path, layer, call=None, is_model=self._is_nested_model(layer))
+            self._paths[id(layer)].append(node_path)
             if isinstance(layer, keras.Model):
                 self.read_scope(layer, node_path)
             elif _hides_layers(layer):
                 self._read_opaque(layer, node_path)
 
     def _held(self, owner: Any, scope: str) -> frozenset[str]:
-        held = {id(layer) for layer in held_layers(owner)}
-        if not held:
-            return frozenset()
-        return frozenset(
-            path for path, node in self.nodes.items() if node.scope == scope and id(node.operation) in held
-        )
+        paths = (path for layer in held_layers(owner) for path in self._paths[id(layer)])
+        return frozenset(path for path in paths if self.nodes[path].scope == scope)
 
     def _free_path(self, path: str) -> str:
         candidate, number = path, 1
@@ -395,11 +401,6 @@ class _Reader:
             number += 1
             candidate = f"{path}~{number}"
         return candidate
-
-    def _is_readable(self, operation: Any) -> bool:
-        """Whether the calls inside something that was read before are known."""
-        scopes = (scope for scope in self.scopes.values() if scope.model is operation)
-        return any(scope.kind != "opaque" for scope in scopes)
 
     def _is_nested_model(self, operation: Any) -> bool:
         return isinstance(operation, keras.Model) and internals.functional_form(operation) is not None
@@ -466,7 +467,11 @@ _KEPT_WHOLE: set[type] = set()
 
 
 def keep_whole(layer_class: type) -> None:
-    """Take a class and its subclasses for one layer, into whose calls nobody needs to look."""
+    """Take a class and its subclasses for one layer, into whose calls nobody needs to look.
+
+    Args:
+        layer_class: A layer whose `call` is Python code.
+    """
     _KEPT_WHOLE.add(layer_class)
 
 

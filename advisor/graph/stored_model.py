@@ -12,7 +12,8 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +24,10 @@ from advisor.graph import keras_internals as internals
 
 CONFIG, METADATA, WEIGHTS, ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 """Members of a `.keras` file."""
+
+
+class HostileFileError(ValueError):
+    """A file made to do harm, which nothing else should read either."""
 
 
 def read_stored_model(path: Path, *, safe_mode: bool) -> Any:
@@ -36,6 +41,7 @@ def read_stored_model(path: Path, *, safe_mode: bool) -> Any:
         The model, compiled as it was saved. `load_values` makes it one that is in memory as a whole.
 
     Raises:
+        HostileFileError: If a member would unpack to far more than the file holds.
         Exception: Whatever Keras raises where the file cannot be read this way.
     """
     with zipfile.ZipFile(path) as archive:
@@ -118,7 +124,8 @@ class _StoredWeights:
                 variable.assign(value)
 
     def _value_by_its_own_method(self, holder: Any, place: str, variable: Any) -> Any:
-        return self._loaded(holder, place).get_current_value(variable)
+        with _named_where_it_fails(variable):
+            return self._loaded(holder, place).get_current_value(variable)
 
     def _loaded(self, holder: Any, place: str) -> keras.StatelessScope:
         with keras.StatelessScope() as scope:
@@ -126,12 +133,22 @@ class _StoredWeights:
         return scope
 
     def _value(self, place: str, name: str, variable: Any) -> Any:
-        value = self._store.get(place)[name]
+        with _named_where_it_fails(variable):
+            value = self._store.get(place)[name]
         if value.shape != tuple(variable.shape):
             raise ValueError(
                 f"`{variable.path}` has the shape {tuple(variable.shape)}, and its stored value {value.shape}"
             )
         return value
+
+
+@contextmanager
+def _named_where_it_fails(variable: Any) -> Iterator[None]:
+    """A value that cannot be read is the file's fault, and the error says whose value it is."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"the value of `{variable.path}` cannot be read, the file is damaged: {error}") from error
 
 
 def _stored_as(holder: Any) -> Mapping[str, Any] | None:
@@ -153,7 +170,7 @@ def _refuse_bombs(archive: zipfile.ZipFile) -> None:
     """Keras packs nothing, so that a member that unpacks to far more than the file holds is an attack."""
     for member in archive.infolist():
         if member.file_size > max(1 << 28, 100 * member.compress_size):
-            raise ValueError(f"its member {member.filename!r} would unpack to {member.file_size:,} bytes")
+            raise HostileFileError(f"its member {member.filename!r} would unpack to {member.file_size:,} bytes")
 
 
 def _load_assets(holders: Mapping[str, Any], archive: zipfile.ZipFile) -> None:

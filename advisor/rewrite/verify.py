@@ -13,8 +13,6 @@ from advisor.graph.keras_internals import layer_tree
 TOLERANCE = 1e-5
 """Largest relative difference at inference that counts as the same function in float32."""
 
-# The same number of rounding units in other precisions.
-_ROUNDING_UNITS = TOLERANCE / float(np.finfo(np.float32).eps)
 _HALF_PRECISION_EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 

@@ -31,16 +31,30 @@ class Reference:
 
 @cache
 def references() -> Mapping[str, Reference]:
-    """All references by key, from `advisor/references.toml`."""
+    """All sources, from `advisor/references.toml`.
+
+    Returns:
+        References by key.
+    """
     path = Path(__file__).parents[1] / "references.toml"
     return {key: Reference(key, **entry) for key, entry in tomllib.loads(path.read_text("utf-8")).items()}
 
 
 def reference(key: str) -> Reference:
-    """The reference with that key.
+    """The source with that key.
+
+    Args:
+        key: First author and year, or project and issue number.
+
+    Returns:
+        The reference.
 
     Raises:
         KeyError: If `references.toml` has no such entry.
+
+    Example:
+    >>> reference("ba-2016").title
+    'Layer Normalization'
     """
     try:
         return references()[key]

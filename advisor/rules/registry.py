@@ -21,6 +21,12 @@ RuleClass = TypeVar("RuleClass", bound=type[Rule])
 def rule(cls: RuleClass) -> RuleClass:
     """Class decorator that makes a rule known.
 
+    Args:
+        cls: The rule.
+
+    Returns:
+        The same class.
+
     Raises:
         ValueError: If its code or name is malformed, or the code belongs to another rule.
     """
@@ -38,7 +44,15 @@ def rule(cls: RuleClass) -> RuleClass:
 
 
 def all_rules() -> Mapping[str, Rule]:
-    """Every rule by code, in order of the codes; plugins included."""
+    """Every rule there is, plugins included.
+
+    Returns:
+        Rules by code, in order of the codes.
+
+    Example:
+    >>> all_rules()["D203"].name
+    'dropout-rate-zero'
+    """
     _load()
     return dict(sorted(_rules.items()))
 
@@ -72,7 +86,21 @@ def select_rules(select: str | Iterable[str] | None = None, ignore: str | Iterab
 
 
 def as_codes(codes: str | Iterable[str]) -> tuple[str, ...]:
-    """Codes given as one string (commas or spaces between them) or as a collection of strings."""
+    """Codes as a user gives them.
+
+    Args:
+        codes: One string, commas or spaces between them, or a collection of strings.
+
+    Returns:
+        One string per code.
+
+    Raises:
+        TypeError: If one is no string.
+
+    Example:
+    >>> as_codes("N101, D2")
+    ('N101', 'D2')
+    """
     if isinstance(codes, str):
         return tuple(codes.replace(",", " ").split())
     given = tuple(codes) if isinstance(codes, Iterable) else (codes,)

@@ -232,7 +232,7 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
 
 
 def _operations(graph: ModelGraph) -> list[str]:
-    return [path for path, node in graph.nodes.items() if node.is_layer and graph.calls_of(path)[0] == path]
+    return [path for path, node in graph.nodes.items() if node.is_layer and graph.is_first_call(path)]
 
 
 def _output_shapes(model: keras.Model) -> Any:

@@ -279,6 +279,7 @@ def test_truncated_files(sound, folder, command, share):
     assert judge(sound[: int(len(sound) * share)], folder, command) == 2
 
 
+@example(position=0.53125, value=0, length=5)
 @settings(max_examples=25)
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), length=st.integers(1, 64))
 def test_damaged_files(sound, tmp_path_factory, position, value, length):
@@ -415,6 +416,15 @@ def test_code_in_a_file_is_not_run(tmp_path, folder, command):
 @pytest.mark.parametrize("name", ["../evil", "/tmp/evil_of_a_keras_file", "assets/../../evil"])
 def test_members_outside_the_archive_are_not_written(sound, folder, command, name):
     judge(archive_of({**members(sound), name: b"evil"}), folder, command)
+
+
+@pytest.mark.parametrize("command", ["check", "fix"])
+def test_a_member_that_unpacks_to_far_more_than_the_file_holds_is_not_unpacked(folder, command):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("config.json", "w") as member:
+        for _ in range(300):
+            member.write(b" " * (1 << 20))
+    assert judge(stream.getvalue(), folder, command) == 2
 
 
 @pytest.mark.parametrize("command", ["check", "fix"])

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import keras
 import numpy as np
 
 from advisor.facts.data_facts import DataFacts
+from advisor.facts.structures import are_finite, joined, rows, sample_count, sample_shapes
 
 FIRST_CHUNK = 8
 MAX_SAMPLES = 512
@@ -63,47 +63,23 @@ def chunks(data: DataFacts, seed: int, most: int = MAX_SAMPLES) -> Iterator[tupl
         differ in shape. Rows with values that are not finite are left out.
     """
     batches = [x for x, _ in data.batches]
-    if len(_shapes(batches)) > 1:
-        yield from ((x, _count(x)) for x in batches)
+    if len(sample_shapes(batches)) > 1:
+        yield from ((x, sample_count(x)) for x in batches)
         return
-    rows, start, size = drawn(batches, seed, most), 0, FIRST_CHUNK
-    while start < _count(rows):
-        chunk = _slice(rows, start, start + size)
-        yield chunk, _count(chunk)
+    samples, start, size = drawn(batches, seed, most), 0, FIRST_CHUNK
+    while start < sample_count(samples):
+        chunk = rows(samples, slice(start, start + size))
+        yield chunk, sample_count(chunk)
         start, size = start + size, size * 2
 
 
 def drawn(batches: list[Any], seed: int, most: int) -> Any:
     """Up to that many rows of batches of one shape, in random order and finite, as one structure of arrays."""
-    joined = keras.tree.map_structure(lambda *leaves: _joined(leaves), *batches)
-    finite = np.ones(_count(joined), dtype=bool)
-    for leaf in _arrays(joined):
-        if leaf.dtype.kind == "f":
-            finite &= np.isfinite(leaf).reshape(len(leaf), -1).all(axis=1)
-    order = np.random.default_rng(seed).permutation(np.flatnonzero(finite))[:most]
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[order], joined)
+    together = joined(batches)
+    order = np.random.default_rng(seed).permutation(np.flatnonzero(are_finite(together)))[:most]
+    return rows(together, order)
 
 
 def same_shapes(batches: list[Any]) -> bool:
     """Whether the samples of all batches have one shape, so that they can be put together."""
-    return len(_shapes(batches)) == 1
-
-
-def _shapes(batches: list[Any]) -> set[tuple[tuple[int, ...], ...]]:
-    return {tuple(leaf.shape[1:] for leaf in _arrays(batch)) for batch in batches}
-
-
-def _joined(leaves: tuple[Any, ...]) -> Any:
-    return None if leaves[0] is None else np.concatenate(leaves)
-
-
-def _slice(structure: Any, start: int, end: int) -> Any:
-    return keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[start:end], structure)
-
-
-def _arrays(structure: Any) -> list[np.ndarray]:
-    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
-
-
-def _count(structure: Any) -> int:
-    return len(_arrays(structure)[0])
+    return len(sample_shapes(batches)) == 1

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from advisor.facts.probes.data_loss import DataLoss
+from advisor.facts.structures import rows
 from advisor.graph.keras_internals import compile_arguments
 from keras_normpack.autodiff import value_and_gradients
 
@@ -59,7 +60,7 @@ def walk(model: Any, loss: DataLoss, x: Any, y: Any, *, seconds: float) -> Outco
 
     def objective(samples: int) -> Any:
         inputs = keras.tree.map_structure(lambda leaf: keras.ops.convert_to_tensor(leaf[:samples]), x)
-        targets = keras.tree.map_structure(lambda leaf: None if leaf is None else leaf[:samples], y)
+        targets = rows(y, slice(samples))
 
         def value(*weights: Any) -> Any:
             outputs, _ = model.stateless_call(list(weights), fixed, inputs, training=True)

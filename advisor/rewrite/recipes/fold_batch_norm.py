@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from advisor.facts import Facts, LayerFacts
+from advisor.facts import LayerFacts
 from advisor.facts.folding import foldable_into
 from advisor.graph import Configure, Edit, ReadVariable, Remove, WeightRule
 from advisor.rewrite.rebuild import rebuild
@@ -48,11 +48,6 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
             edits.append(Configure(linear, {"use_bias": True}, _folded(facts[linear], norm)))
             edits.extend(Remove(call) for call in facts.graph.calls_of(norm.path))
     return rebuild(facts.graph, edits).model
-
-
-def folded_norms(facts: Facts) -> list[str]:
-    """Paths of the batch normalizations that `fold_batch_norm` folds."""
-    return [norm.path for norm in facts.batch_norms() if foldable_into(facts, norm.path).linear is not None]
 
 
 def _folded(linear: LayerFacts, norm: LayerFacts) -> WeightRule:

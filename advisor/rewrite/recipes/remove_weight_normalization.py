@@ -60,7 +60,7 @@ def _substitutes(facts: Facts) -> list[Edit]:
         node
         for node in graph.leaves()
         if node.is_layer
-        and graph.calls_of(node.path)[0] == node.path
+        and graph.is_first_call(node.path)
         and not graph.refusal(node.path)
         and node.path not in graph.scopes
         and _wrappers_in(node.operation)

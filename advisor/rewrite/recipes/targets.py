@@ -73,4 +73,4 @@ def named(facts: Facts, paths: str | Iterable[str], argument: str) -> list[str]:
 
 def first_calls(facts: Facts, layers: Iterable[LayerFacts]) -> list[LayerFacts]:
     """Each layer once, by its first call, for edits that change the layer at all its calls."""
-    return [layer for layer in layers if facts.graph.calls_of(layer.path)[0] == layer.path]
+    return [layer for layer in layers if facts.graph.is_first_call(layer.path)]

@@ -133,7 +133,7 @@ class DropoutOnFeatureMaps(Rule):
         found = [layer for layer in facts.of_kind(Kind.DROPOUT) if _is_element_wise(layer) and _on_maps(facts, layer)]
         is_residual = bool(found) and next(residual_blocks(facts), None) is not None
         for layer in found:
-            if facts.graph.calls_of(layer.path)[0] != layer.path:
+            if not facts.graph.is_first_call(layer.path):
                 continue
             spec = _replacement(facts, layer, is_residual)
             yield self.finding(
@@ -163,7 +163,7 @@ def _on_maps(facts: Facts, dropout: LayerFacts) -> bool:
 
 def _from_convolutions(facts: Facts, dropout: LayerFacts) -> bool:
     """Whether the nearest layers that mix positions, past everything that works on one position, are convolutions."""
-    found: set[Kind] = set()
+    found = False
     seen: set[str] = set()
     frontier = [dropout.path]
     while frontier:
@@ -172,10 +172,12 @@ def _from_convolutions(facts: Facts, dropout: LayerFacts) -> bool:
                 continue
             seen.add(layer.path)
             if layer.kind in _WEIGHTED and not layer.is_pointwise:
-                found.add(layer.kind)
+                if layer.kind not in _CONVOLUTIONS:
+                    return False
+                found = True
             elif len(layer.output_shape) == len(dropout.output_shape):
                 frontier.append(layer.path)
-    return bool(found) and found <= _CONVOLUTIONS
+    return found
 
 
 def _ends_maps(facts: Facts, dropout: LayerFacts) -> bool:

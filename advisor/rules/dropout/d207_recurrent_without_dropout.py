@@ -104,7 +104,7 @@ class RecurrentWithoutDropout(Rule):
         recurrent = [
             layer
             for layer in facts.of_kind(Kind.RECURRENT)
-            if layer.trainable and facts.graph.calls_of(layer.path)[0] == layer.path
+            if layer.trainable and facts.graph.is_first_call(layer.path)
         ]
         if not recurrent or any(_has_dropout(facts, layer) for layer in recurrent):
             return

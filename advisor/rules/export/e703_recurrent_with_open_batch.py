@@ -66,7 +66,7 @@ class RecurrentWithOpenBatch(Rule):
         loops = [
             layer
             for layer in facts.of_kind(Kind.RECURRENT)
-            if not layer.config.get("unroll") and facts.graph.calls_of(layer.path)[0] == layer.path
+            if not layer.config.get("unroll") and facts.graph.is_first_call(layer.path)
         ]
         if not loops:
             return

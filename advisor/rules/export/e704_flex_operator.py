@@ -75,7 +75,7 @@ class FlexOperator(Rule):
             return
         for layer in facts.layers.values():
             flex = flex_operator(layer)
-            if flex is not None and facts.graph.calls_of(layer.path)[0] == layer.path:
+            if flex is not None and facts.graph.is_first_call(layer.path):
                 yield self.finding(
                     layer,
                     message=f"`{layer.path}` ({layer.cls.__name__}) needs TensorFlow's {flex.operator}, which LiteRT "

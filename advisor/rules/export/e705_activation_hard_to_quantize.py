@@ -66,7 +66,7 @@ class ActivationHardToQuantize(Rule):
             return
         found: dict[str, list[str]] = {}
         for layer in facts.layers.values():
-            if layer.activation in REPLACEMENTS and facts.graph.calls_of(layer.path)[0] == layer.path:
+            if layer.activation in REPLACEMENTS and facts.graph.is_first_call(layer.path):
                 found.setdefault(layer.activation, []).append(layer.path)
         for activation, paths in found.items():
             which = f"`{paths[0]}` applies" if len(paths) == 1 else f"{len(paths)} layers apply"

@@ -182,10 +182,12 @@ def _is_on_purpose(pair: _Pair) -> bool:
 def _projects_depthwise(facts: Facts, layer: LayerFacts) -> bool:
     """Whether it is the linear end of an inverted residual: pointwise, on what a depthwise convolution gave."""
     frontier = [layer.path] if layer.is_pointwise else []
+    seen: set[str] = set()
     while frontier:
-        producers = facts.producers(frontier.pop())
+        producers = [producer for producer in facts.producers(frontier.pop()) if producer.path not in seen]
         if any(producer.kind is Kind.DEPTHWISE for producer in producers):
             return True
+        seen.update(producer.path for producer in producers)
         frontier += [producer.path for producer in producers if producer.kind in _BESIDE_DEPTHWISE]
     return False
 

@@ -248,14 +248,15 @@ class UnpreparedInputs(Rule):
     def _large_labels(self, facts: Facts, target: ArrayFacts) -> Iterator[Finding]:
         assert facts.data is not None
         head = facts.model.heads[0] if facts.model.heads else None
-        regresses = facts.model.task == "regression" and facts.data.classes is None and head is not None
-        if not regresses or facts.model.trained is not None or (head.loss and head.loss.name not in _ERRORS):  # type: ignore[union-attr]
+        if head is None or facts.model.task != "regression" or facts.data.classes is not None:
+            return
+        if facts.model.trained is not None or (head.loss and head.loss.name not in _ERRORS):
             return
         magnitude = math.hypot(target.mean, target.deviation)
         if not magnitude > LARGEST_TARGET:
             return
         yield self.finding(
-            head,  # type: ignore[arg-type]
+            head.path,
             message=f"the labels have mean {target.mean:.3g} and deviation {target.deviation:.3g}; a new network's "
             "outputs are near 0 with deviation 1",
             why="The first thousands of steps go into moving the output there, and a squared error is in square units "

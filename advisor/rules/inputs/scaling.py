@@ -142,12 +142,18 @@ def _are_pixels(seen: ArrayFacts) -> bool:
 
 
 def _readers(facts: Facts, path: str) -> Iterator[LayerFacts]:
-    """The leaves that read a node, looking past those that hand its values on."""
-    for layer in facts.consumers(path):
-        if layer.kind in _PASSED or layer.cls is keras.layers.Concatenate:
-            yield from _readers(facts, layer.path)
-        else:
-            yield layer
+    """The leaves that read a node, looking past those that hand its values on; each once."""
+    seen: set[str] = set()
+    frontier = [path]
+    while frontier:
+        for layer in facts.consumers(frontier.pop()):
+            if layer.path in seen:
+                continue
+            seen.add(layer.path)
+            if layer.kind in _PASSED or layer.cls is keras.layers.Concatenate:
+                frontier.append(layer.path)
+            else:
+                yield layer
 
 
 def _is_read_as_it_is(facts: Facts, path: str) -> bool:

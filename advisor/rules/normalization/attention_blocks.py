@@ -90,7 +90,7 @@ class AttentionBlock:
 def attention_blocks(facts: Facts) -> tuple[AttentionBlock, ...]:
     """The attention blocks of a model, in topological order; one per call of a `MultiHeadAttention` or grouped one.
 
-    Attention inside layers of the user's own, whose calls are Python code, is not among them.
+    Attention inside Python code is among them where the code could be read, so that its calls are known.
 
     Args:
         facts: What is known of the model.

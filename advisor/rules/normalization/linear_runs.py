@@ -69,7 +69,7 @@ def unnormalized_runs(facts: Facts, family: frozenset[Kind]) -> Iterator[Run]:
 
 def _is_plain(layer: LayerFacts) -> bool:
     """Whether its weights are used as they are: no wrapper but `TimeDistributed`, no class of the user's own."""
-    return layer.wrapper in (None, layers.TimeDistributed) and layer.cls.__module__.split(".")[0] == "keras"
+    return layer.wrapper in (None, layers.TimeDistributed) and layer.is_of_keras
 
 
 class _Ways:

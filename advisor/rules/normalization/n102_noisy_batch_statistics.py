@@ -9,7 +9,7 @@ from keras import layers
 
 from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Requirement, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.batch_statistics import (
     MINIMUM_EFFECTIVE_SAMPLES,
     BatchWorth,
@@ -18,7 +18,7 @@ from advisor.rules.normalization.batch_statistics import (
 )
 from advisor.rules.normalization.choice import batch_independent_norm
 from advisor.rules.normalization.noise_candidates import noise_candidates
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import overridden_mode, reads_data
 from advisor.rules.registry import rule
 
@@ -192,9 +192,5 @@ class NoisyBatchStatistics(Rule):
             why="Their noise disturbs training, and the moving averages used at inference do not describe it."
             + overridden_mode(facts, norm),
             measurements=worth.measurements,
-            fix=None
-            if choice is None
-            else Fix(
-                f"replace `{norm.path}` by {choice.spec.code()}: {choice.reason}", (replacing(norm, choice),), "retrain"
-            ),
+            fix=replacement(norm, choice),
         )

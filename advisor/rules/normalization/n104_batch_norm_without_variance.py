@@ -9,10 +9,10 @@ from keras import layers
 
 from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Requirement, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.batch_statistics import has_no_variance
 from advisor.rules.normalization.choice import layer_norm
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import overridden_mode, reads_data
 from advisor.rules.registry import rule
 
@@ -115,7 +115,5 @@ class BatchNormWithoutVariance(Rule):
             message=f"`{norm.path}` sees a single value per feature in a batch of 1, and their variance is zero",
             why="In training it puts out `beta` whatever comes in, and nothing before it learns."
             + overridden_mode(facts, norm),
-            fix=None
-            if choice is None
-            else Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),
+            fix=replacement(norm, choice),
         )

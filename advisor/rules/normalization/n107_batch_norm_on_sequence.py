@@ -9,9 +9,9 @@ from keras import layers
 
 from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.choice import layer_norm
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import on_recurrent_sequence
 from advisor.rules.registry import rule
 
@@ -127,7 +127,5 @@ class BatchNormOnSequence(Rule):
             norm,
             message=f"`{norm.path}` normalizes all {steps}steps of recurrent sequences together",
             why="Steps have statistics of their own; mixed over the batch, they depend on the other sequences in it.",
-            fix=None
-            if choice is None
-            else Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),
+            fix=replacement(norm, choice),
         )

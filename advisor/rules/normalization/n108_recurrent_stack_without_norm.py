@@ -157,7 +157,7 @@ class RecurrentStackWithoutNorm(Rule):
 
 
 def _is_plain(layer: LayerFacts) -> bool:
-    return issubclass(layer.cls, _PLAIN) and layer.cls.__module__.split(".")[0] == "keras"
+    return issubclass(layer.cls, _PLAIN) and layer.is_of_keras
 
 
 def _sequence_before(facts: Facts, path: str) -> str:

@@ -9,10 +9,10 @@ from keras import layers
 
 from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.attention_blocks import batch_norms_in_attention
 from advisor.rules.normalization.choice import layer_norm
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.registry import rule
 
 
@@ -117,7 +117,5 @@ class BatchNormInAttentionBlock(Rule):
             norm,
             message=f"`{norm.path}` normalizes the tokens of an attention block by statistics of the batch",
             why="These vary from batch to batch with the other samples in it, and with their padding.",
-            fix=None
-            if choice is None
-            else Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),
+            fix=replacement(norm, choice),
         )

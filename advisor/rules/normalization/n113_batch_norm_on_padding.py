@@ -11,10 +11,10 @@ from keras import layers
 from advisor.facts import Facts, LayerFacts, Measurement
 from advisor.facts.padding import padding_share
 from advisor.rules.base import Case, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.attention_blocks import batch_norms_in_attention
 from advisor.rules.normalization.choice import layer_norm
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import on_recurrent_sequence, on_unmasked_padding
 from advisor.rules.registry import rule
 
@@ -139,11 +139,7 @@ class BatchNormOnPadding(Rule):
             message=f"padding counts in the statistics of `{norm.path}`{share}: the mask is lost before it",
             why="Mean and variance depend on how much of a batch is padding, and do not describe the sequences.",
             measurements=() if measured is None else (measured,),
-            fix=None
-            if choice is None
-            else Fix(
-                f"replace `{norm.path}` by {choice.spec.code()}: {choice.reason}", (replacing(norm, choice),), "retrain"
-            ),
+            fix=replacement(norm, choice),
         )
 
     def _unpadded(self, norm: LayerFacts, measured: Measurement) -> Finding:

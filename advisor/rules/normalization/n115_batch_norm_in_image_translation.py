@@ -10,10 +10,10 @@ from keras import layers
 import keras_normpack
 from advisor.facts import Facts, LayerFacts
 from advisor.rules.base import Case, Rule
-from advisor.rules.finding import Finding, Fix, Severity
+from advisor.rules.finding import Finding, Severity
 from advisor.rules.normalization.choice import has_instance_statistics, instance_norm
 from advisor.rules.normalization.image_translation import translates_images
-from advisor.rules.normalization.replacement import replacing
+from advisor.rules.normalization.replacement import replacement
 from advisor.rules.normalization.surroundings import reads_data
 from advisor.rules.registry import rule
 
@@ -133,5 +133,5 @@ class BatchNormInImageTranslation(Rule):
             norm,
             message=f"`{norm.path}` mixes the contrasts of a batch, in a network that translates images",
             why="The contrast of the result is that of the style; that of the images that come in is in the way.",
-            fix=Fix(f"replace `{norm.path}` by {choice.spec.code()}", (replacing(norm, choice),), "retrain"),
+            fix=replacement(norm, choice),
         )

@@ -95,6 +95,5 @@ class UnconstrainedDiscriminator(Rule):
 
 
 def _is_bounded(layer: LayerFacts) -> bool:
-    own = not (issubclass(layer.cls, keras.Layer) and layer.cls.__module__.split(".")[0] == "keras")
     wrapped = layer.wrapper not in (None, layers.TimeDistributed)
-    return own or wrapped or layer.config.get("kernel_constraint") is not None
+    return not layer.is_of_keras or wrapped or layer.config.get("kernel_constraint") is not None

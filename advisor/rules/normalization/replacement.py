@@ -12,6 +12,7 @@ import numpy as np
 import keras_normpack
 from advisor.facts import LayerFacts
 from advisor.graph import Configure, Edit, LayerSpec, ReadVariable, Replace, WeightRule
+from advisor.rules.finding import Fix
 from advisor.rules.normalization.choice import Choice
 
 _AFFINE = ("gamma", "beta")
@@ -22,6 +23,22 @@ _COMMON = (
     "scale",
     *(f"{name}_{part}" for name in _AFFINE for part in ("initializer", "regularizer", "constraint")),
 )
+
+
+def replacement(norm: LayerFacts, choice: Choice | None) -> Fix | None:
+    """The fix that puts the chosen normalization in the place of a batch normalization.
+
+    Args:
+        norm: The batch normalization.
+        choice: What takes its place, or None where nothing suits.
+
+    Returns:
+        The fix, whose title tells the reason of the choice; None without one.
+    """
+    if choice is None:
+        return None
+    title = f"replace `{norm.path}` by {choice.spec.code()}: {choice.reason}"
+    return Fix(title, (replacing(norm, choice),), "retrain")
 
 
 def replacing(norm: LayerFacts, choice: Choice) -> Edit:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
-
 from advisor.facts import Facts, Kind, LayerFacts
 from advisor.graph import ModelGraph
 
@@ -81,7 +79,7 @@ def overridden_mode(facts: Facts, layer: LayerFacts) -> str:
 
 def stride_of(layer: LayerFacts) -> int:
     """The largest stride of one of Keras's convolutions or poolings; 1 where it is not known."""
-    if not (issubclass(layer.cls, keras.Layer) and layer.cls.__module__.split(".")[0] == "keras"):
+    if not layer.is_of_keras:
         return 1
     strides = layer.config.get("strides", 1)
     return int(max(strides) if isinstance(strides, (tuple, list)) else strides)

@@ -104,7 +104,7 @@ class DeadRegularizer(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         for layer in facts.layers.values():
             dead = layer.unbound_regularizers
-            if not dead or not layer.trainable or facts.graph.calls_of(layer.path)[0] != layer.path:
+            if not dead or not layer.trainable or not facts.graph.is_first_call(layer.path):
                 continue
             names = " and ".join(f"`{name}`" for name in dead)
             yield self.finding(

@@ -122,6 +122,6 @@ class L2WithAdam(Rule):
 
 def _kernels(facts: Facts, layer: LayerFacts) -> dict[str, float]:
     """The L2 penalties on kernels of a layer, at its first call."""
-    if facts.graph.calls_of(layer.path)[0] != layer.path:
+    if not facts.graph.is_first_call(layer.path):
         return {}
     return {argument: factor for argument, factor in l2_penalties(layer).items() if argument not in VECTORS}

@@ -98,7 +98,7 @@ class DecayedBias(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for layer in facts.layers.values():
-            if facts.graph.calls_of(layer.path)[0] != layer.path:
+            if not facts.graph.is_first_call(layer.path):
                 continue
             penalized = sorted(VECTORS & l2_penalties(layer).keys())
             if penalized:

@@ -16,6 +16,7 @@ from advisor.graph import Configure
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
 from advisor.rules.registry import rule
+from advisor.rules.wording import named
 
 STRONG = {"l1": 1e-3, "l2": 1e-2}
 """Factors from which on a penalty is suspect when nothing is measured."""
@@ -117,8 +118,8 @@ class DominatingPenalty(Rule):
     def _contradicted(self, strong: list[_Penalty], measured: Measurement) -> Finding:
         return self.finding(
             *_paths(strong),
-            message=f"the penalty of {_named(strong)} is strong by rule of thumb, but on this data all penalties "
-            f"together start at {measured.value:.2g} of the loss: it may stay",
+            message=f"the penalty of {named(_paths(strong))} is strong by rule of thumb, but on this data all "
+            f"penalties together start at {measured.value:.2g} of the loss: it may stay",
             why="The loss falls in training, and the penalty's share grows; watch that the training loss gets low.",
             measurements=(measured,),
             severity=Severity.INFO,
@@ -129,7 +130,7 @@ class DominatingPenalty(Rule):
         edits = [penalty.lowered(share) for penalty in penalized]
         return self.finding(
             *_paths(penalized),
-            message=f"the penalty of {_named(penalized)} "
+            message=f"the penalty of {named(_paths(penalized))} "
             + (
                 "is a hundred times what is usual"
                 if measured is None
@@ -137,7 +138,7 @@ class DominatingPenalty(Rule):
             ),
             why="Training shrinks the weights before it fits the data, and the model underfits.",
             measurements=() if measured is None else (measured,),
-            fix=Fix(f"lower the penalty of {_named(penalized)}", tuple(edits), "retrain"),
+            fix=Fix(f"lower the penalty of {named(_paths(penalized))}", tuple(edits), "retrain"),
         )
 
 
@@ -165,7 +166,7 @@ class _Penalty:
 
 
 def _penalties(facts: Facts, layer: LayerFacts) -> Iterator[_Penalty]:
-    if not layer.trainable or layer.wrapper is not None or facts.graph.calls_of(layer.path)[0] != layer.path:
+    if not layer.trainable or layer.wrapper is not None or not facts.graph.is_first_call(layer.path):
         return
     if layer.unbound_regularizers or not layer.has_penalty or _is_rescaled(facts, layer):
         return
@@ -194,11 +195,6 @@ def _measured(facts: Facts, penalized: list[_Penalty]) -> Measurement | None:
 
 def _paths(penalized: list[_Penalty]) -> list[str]:
     return list(dict.fromkeys(penalty.layer.path for penalty in penalized))
-
-
-def _named(penalized: list[_Penalty]) -> str:
-    paths = _paths(penalized)
-    return f"`{paths[0]}`" + (f" and {len(paths) - 1} more layers" if len(paths) > 1 else "")
 
 
 def _round_down(factor: float) -> float:

@@ -104,7 +104,5 @@ def _trainable_weights(facts: Facts) -> int:
         layer.params
         for layer in facts.layers.values()
         # A layer that hides others stands beside them in the list and would count their weights again.
-        if layer.trainable
-        and layer.path not in facts.graph.scopes
-        and facts.graph.calls_of(layer.path)[0] == layer.path
+        if layer.trainable and layer.path not in facts.graph.scopes and facts.graph.is_first_call(layer.path)
     )

@@ -112,7 +112,7 @@ class ConstantKernel(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for layer in facts.of_kind(Kind.CONV, Kind.DENSE):
-            if not layer.trainable or facts.graph.calls_of(layer.path)[0] != layer.path:
+            if not layer.trainable or not facts.graph.is_first_call(layer.path):
                 continue
             value = layer.constant_kernel
             if value is None:

@@ -16,6 +16,7 @@ from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, Fix, Severity
 from advisor.rules.initial_values import initialized_by, suiting, suits
 from advisor.rules.registry import rule
+from advisor.rules.wording import named
 
 # Measured on healthy and on broken networks: docs/adr/0014-learning-curves-and-first-steps.md.
 VANISHED = 5e-5
@@ -119,7 +120,7 @@ class PoorSignals(Rule):
         hidden = [
             layer
             for layer in facts.layers.values()
-            if layer.path not in heads and facts.graph.calls_of(layer.path)[0] == layer.path
+            if layer.path not in heads and facts.graph.is_first_call(layer.path)
         ]
         linear = [layer for layer in hidden if layer.kind in LINEAR_KINDS and layer.trainable]
         if facts.model.trained is None:
@@ -134,8 +135,8 @@ class PoorSignals(Rule):
             worst = min(found, key=lambda layer: found[layer].value)
             yield self.finding(
                 *found,
-                message=f"gradients vanish in {_named(found)}: at `{worst.path}` they are {found[worst].value:.1e} of "
-                "the weights and the loss, and still are after the first steps",
+                message=f"gradients vanish in {named([layer.path for layer in found])}: at `{worst.path}` they are "
+                f"{found[worst].value:.1e} of the weights and the loss, and still are after the first steps",
                 why="Layers without a gradient stay as they were drawn. Normalization (N105), residual connections and "
                 "ReLU instead of a tanh or sigmoid let it through.",
                 measurements=(found[worst],),
@@ -158,8 +159,8 @@ class PoorSignals(Rule):
             worst = max(found, key=lambda layer: found[layer].value)
             yield self.finding(
                 *found,
-                message=f"signals explode in {_named(found)}: `{worst.path}` puts out values {found[worst].value:.3g} "
-                "times as spread as those of the first layer",
+                message=f"signals explode in {named([layer.path for layer in found])}: `{worst.path}` puts out values "
+                f"{found[worst].value:.3g} times as spread as those of the first layer",
                 why="The loss is huge and the first steps are wild. Weights of the right size or normalization (N105) "
                 "keep signals of one size.",
                 measurements=(replace(found[worst], threshold=EXPLODED),),
@@ -228,8 +229,3 @@ def _sources(facts: Facts, layer: LayerFacts) -> list[LayerFacts]:
 
 def _is_gate(facts: Facts, layer: LayerFacts) -> bool:
     return any("Multiply" in consumer.cls.__name__ for consumer in facts.consumers(layer.path))
-
-
-def _named(found: Iterable[LayerFacts]) -> str:
-    paths = [layer.path for layer in found]
-    return f"`{paths[0]}`" + (f" and {len(paths) - 1} more layers" if len(paths) > 1 else "")

@@ -15,31 +15,7 @@ from advisor.facts.verdicts import (
     TooFewEpochs,
     Underfitting,
 )
-
-
-def falling(epochs, constant, start=2.0, end=0.0):
-    """A loss that falls from `start` to `end`, by a factor e in each `constant`-th part of the run."""
-    return (start - end) * np.exp(-constant * np.arange(epochs) / epochs) + end
-
-
-def converged(n):
-    return falling(n, 8, end=0.05), falling(n, 8, end=0.08)
-
-
-def overfitted(n):
-    return falling(n, 4), falling(n, 8, end=0.5) + 0.8 * np.arange(n) / n
-
-
-def left_behind(n):
-    return falling(n, 5), falling(n, 8, end=1.0)
-
-
-def underfitted(n):
-    return falling(n, 8, 2.3, 2.0), falling(n, 8, 2.3, 2.05)
-
-
-def learned_nothing(n):
-    return np.full(n, 2.3), np.full(n, 2.3)
+from benchmarks.learning_curves import converged, falling, learned_nothing, left_behind, overfitted, underfitted
 
 
 def diverged(n):
