@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
 from advisor.facts.probes import ProbeFailure, make_probes
@@ -110,14 +111,7 @@ def advise(
     """
     rules = select_rules(select, ignore)
     ignores = layer_ignores(per_layer_ignores)
-    if task is not None and task not in TASKS:
-        raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
-    if target not in TARGETS:
-        raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
-    if verbose not in (0, 1, 2, "auto"):
-        raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
-    if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
-        raise ValueError(f"`probe_seconds` must be a number of at least 0. Received: probe_seconds={probe_seconds!r}")
+    _check_choices(task, target, trained, seed, probe_seconds, verbose)
     planned: dict[str, Any] = {
         "batch_size": batch_size,
         "steps_per_epoch": steps_per_epoch,
@@ -156,6 +150,21 @@ def advise(
     )
     with working("Examining the model", verbose) as say:
         return Advice(structure=model, examination=look(model, say), _look=look)
+
+
+def _check_choices(task: Any, target: Any, trained: Any, seed: Any, probe_seconds: Any, verbose: Any) -> None:
+    if task is not None and task not in TASKS:
+        raise ValueError(f"`task` must be None or one of {', '.join(TASKS)}. Received: task={task!r}")
+    if target not in TARGETS:
+        raise ValueError(f"`target` must be None or 'mobile'. Received: target={target!r}")
+    if trained not in (None, True, False):
+        raise ValueError(f"`trained` must be None, True or False. Received: trained={trained!r}")
+    if not (isinstance(seed, (int, np.integer)) and seed >= 0):
+        raise ValueError(f"`seed` must be a whole number of at least 0. Received: seed={seed!r}")
+    if verbose not in (0, 1, 2, "auto"):
+        raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")
+    if not (isinstance(probe_seconds, (int, float)) and probe_seconds >= 0):
+        raise ValueError(f"`probe_seconds` must be a number of at least 0. Received: probe_seconds={probe_seconds!r}")
 
 
 @dataclass(frozen=True)

@@ -191,6 +191,11 @@ def check_labels(model: Any, head: Head, output_rank: int, y: np.ndarray) -> Non
     if not y.size or y.dtype.kind not in "iufb":
         return
     loss = head.loss.name if head.loss else ""
+    if loss.startswith("SparseCategorical") and y.ndim == output_rank and y.shape[-1] == head.units != 1:
+        raise ValueError(
+            f"Output `{head.path}` has the loss {loss}, so targets must be class indices. Received: targets of shape "
+            f"{y.shape[1:]} per sample; use the loss CategoricalCrossentropy, or `np.argmax(y, axis=-1)`"
+        )
     if is_sparse_target(head, output_rank, y):
         if head.loss is None or head.loss.configurable:
             _check_class_indices(head, y[~np.isin(y, _ignored_classes(model))])

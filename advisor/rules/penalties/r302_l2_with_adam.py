@@ -109,9 +109,10 @@ class L2WithAdam(Rule):
         factors = sorted({factor for kernels in penalized.values() for factor in kernels.values()})
         steps = facts.training.total_steps
         start = "0.05 / √steps" if steps is None else f"{decay_per_step(steps):.2g}"
+        have = "layer has" if len(penalized) == 1 else "layers have"
         yield self.finding(
             *penalized,
-            message=f"{len(penalized)} layers have an L2 penalty ({', '.join(f'{factor:g}' for factor in factors)}) "
+            message=f"{len(penalized)} {have} an L2 penalty ({', '.join(f'{factor:g}' for factor in factors)}) "
             f"under {facts.model.optimizer}, which is not weight decay",
             why=f"{facts.model.optimizer} divides the gradient of the penalty by the size of the whole gradient, so "
             "that weights with large gradients are hardly decayed. Take the penalties off and use "

@@ -324,6 +324,10 @@ def test_ignored_classes_and_losses_of_ones_own_are_no_mistake():
         ),
         (IMAGES, LABELS, classifier(units=1, activation="sigmoid"), "binary labels.*Received: labels from 0 to 2"),
         (IMAGES, LABELS, classifier(loss="categorical_crossentropy"), "one-hot of that width.*to_categorical"),
+        (
+            *(IMAGES, keras.utils.to_categorical(LABELS, 3)),
+            *(classifier(loss="sparse_categorical_crossentropy"), "must be class indices.*CategoricalCrossentropy"),
+        ),
     ],
     ids=lambda value: value[:20] if isinstance(value, str) else "",
 )

@@ -165,7 +165,8 @@ def test_failures_are_shown(examination_of):
 
 
 def test_what_could_not_be_measured_is_shown_with_the_reason_once(examination_of):
-    failures = [ProbeFailure(probe, "ValueError: no [luck] " + "x " * 500) for probe in ("dead_share", "mode_difference")]
+    error = "ValueError: no [luck] " + "x " * 500
+    failures = [ProbeFailure(probe, error) for probe in ("dead_share", "mode_difference")]
     examination = dataclasses.replace(examination_of(), not_measured=tuple(failures))
     words = squeezed(to_text(examination))
     assert "2 figures could not be measured on the data" in words
