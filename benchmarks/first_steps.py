@@ -1,6 +1,6 @@
 """What the first steps show of healthy and of broken networks (T506), and learning rates at their limits (T503).
 
-    python -m benchmarks.first_steps [--parts signals learning rates applications] [--seeds 3]
+    python -m benchmarks.first_steps [--parts signals learning rates] [--seeds 3]
 
 - `signals`: gradients of the layers before training and after 5 steps, relative to their weights and the loss, dead and
   saturated units, and how far the spread of the outputs grows; dense layers of 64 on the digits, convolutions of 32 on
@@ -8,7 +8,6 @@
 - `learning`: test accuracy of the dense ones after 300 steps of Adam at 0.001.
 - `rates`: test accuracy after 300 steps on the digits with rates of either side of the limits, and what the probe says
   of the loss after 5.
-- `applications`: the signals of some of Keras's applications with random weights, on images of 96 x 96.
 
 Parts that are not run keep the rows that the result file holds. Takes some minutes on two cores.
 """
@@ -126,14 +125,6 @@ def learning_rows(seeds: range) -> Iterator[dict]:
         yield report({"network": name}, {"accuracy": accuracies})
 
 
-def application(name: str) -> Network:
-    return lambda: getattr(keras.applications, name)(weights=None, input_shape=(96, 96, 3), classes=CLASSES)
-
-
-APPLICATIONS = {
-    name: (application(name), lambda: smooth_images(96)) for name in ("VGG16", "MobileNetV2", "EfficientNetB0")
-}
-
 RATES = {
     keras.optimizers.Adam: (1e-8, 1e-7, 1e-3, 3e-2, 0.1, 0.3),
     keras.optimizers.Lion: (1e-9, 1e-8, 1e-4, 3e-3, 1e-2, 3e-2),
@@ -170,17 +161,14 @@ def signals(network: Network, data: Samples, seed: int) -> dict[str, float | Non
     }
 
 
-def signal_rows(networks: dict[str, tuple[Network, Callable[[], Samples]]]) -> Callable[[range], Iterator[dict]]:
-    def rows(seeds: range) -> Iterator[dict]:
-        for name, (network, make_data) in networks.items():
-            data = make_data()
-            found = [signals(network, data, seed) for seed in seeds]
-            keras.backend.clear_session()
-            row = {figure: [one[figure] for one in found] for figure in found[0]}
-            print(name, *(f"{figure} {_span(values)}" for figure, values in row.items()), sep="  ", flush=True)
-            yield {"network": name, "seeds": row}
-
-    return rows
+def signal_rows(seeds: range) -> Iterator[dict]:
+    for name, (network, make_data) in NETWORKS.items():
+        data = make_data()
+        found = [signals(network, data, seed) for seed in seeds]
+        keras.backend.clear_session()
+        row = {figure: [one[figure] for one in found] for figure in found[0]}
+        print(name, *(f"{figure} {_span(values)}" for figure, values in row.items()), sep="  ", flush=True)
+        yield {"network": name, "seeds": row}
 
 
 def _span(values: list[float | None]) -> str:
@@ -211,10 +199,9 @@ def rate_rows(seeds: range) -> Iterator[dict]:
 
 
 PARTS = {
-    "signals": signal_rows(NETWORKS),
+    "signals": signal_rows,
     "learning": learning_rows,
     "rates": rate_rows,
-    "applications": signal_rows(APPLICATIONS),
 }
 
 

@@ -17,7 +17,7 @@ SMALLEST_MAGNITUDE = 0.03
 """Root mean square of what a layer reads, for one feature or the whole; beyond, training suffers: docs/adr/0013."""
 
 LARGEST_OFFSET = 5.0
-"""Distance of the values from 0, in deviations; beyond, training suffers more than from any scale: docs/adr/0013."""
+"""Distance of the values from 0, in deviations; beyond, training suffers more than from large scales: docs/adr/0013."""
 
 BRIGHTEST_PIXEL = 255
 DARKEST_WHITE = 32
