@@ -281,7 +281,7 @@ class Advice:
             verify: Whether to compare outputs after exact fixes and roll back what changed them.
 
         Returns:
-            The rewrite.
+            The rewrite. After each round of fixes the new model is measured again, for up to `probe_seconds`.
 
         Raises:
             ValueError: If `safety` or a code is unknown.

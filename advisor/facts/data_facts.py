@@ -91,6 +91,8 @@ class DataFacts:
         counted: How many samples were counted.
         complete: Whether these are all there are.
         fingerprints: One hash of the inputs of each counted sample.
+        prepares_itself: Whether batches are made by Python code of the user's (`PyDataset`, `DataLoader`), which is
+            where they can be changed.
     """
 
     samples: int | None
@@ -106,6 +108,7 @@ class DataFacts:
     counted: int = 0
     complete: bool = False
     fingerprints: Fingerprints = field(default=_NONE)
+    prepares_itself: bool = False
 
     @property
     def samples_per_class(self) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -32,6 +32,7 @@ class DataSource:
         batches: The batches that were looked at.
         whole: All inputs and targets, for arrays in memory; None for data sets.
         complete: Whether nothing was left unread.
+        prepares_itself: Whether it is neither arrays nor a `tf.data.Dataset`, but makes its batches in Python.
     """
 
     samples: int | None
@@ -39,6 +40,7 @@ class DataSource:
     batches: tuple[Pair, ...]
     whole: Pair | None = None
     complete: bool = False
+    prepares_itself: bool = False
 
 
 def look_into(
@@ -71,9 +73,9 @@ def look_into(
     if _is_tf_dataset(data):
         return _from_tf_dataset(data, sample_shape, look_at, read_on)
     if isinstance(data, keras.utils.PyDataset):
-        return _from_py_dataset(data, look_at)
+        return replace(_from_py_dataset(data, look_at), prepares_itself=True)
     if _is_torch_loader(data):
-        return _from_torch_loader(data, look_at, read_on)
+        return replace(_from_torch_loader(data, look_at, read_on), prepares_itself=True)
     if _is_array(data) or isinstance(data, (tuple, list, Mapping)):
         return _from_arrays(*_pair(data), look_at=look_at, seed=seed)
     if isinstance(data, Iterator):
@@ -83,7 +85,7 @@ def look_into(
             f"Received: data of type {type(data).__name__}"
         )
     if isinstance(data, Iterable):
-        return _source(map(_pair, data), look_at, read_on=read_on)
+        return replace(_source(map(_pair, data), look_at, read_on=read_on), prepares_itself=True)
     raise TypeError(
         "`data` must be what `fit` takes: arrays, (x, y), a tf.data.Dataset, a keras.utils.PyDataset or a torch "
         f"DataLoader. Received: {type(data).__name__}"

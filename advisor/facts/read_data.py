@@ -100,6 +100,7 @@ def read_data(
         counted=census.samples,
         complete=source.complete and census.samples == source.samples,
         fingerprints=census.fingerprints,
+        prepares_itself=source.prepares_itself,
     )
 
 

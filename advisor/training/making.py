@@ -99,6 +99,8 @@ def _sorted_out(
 
 def _obstacle(kind: str, facts: Facts, objective: Objective | None) -> str | None:
     """Why a change cannot be carried out on this model; None where it can."""
+    if kind in (*_OF_DATA, *_OF_LABELS) and facts.data is not None and facts.data.prepares_itself:
+        return "the batches are made by code of your own: change them there, or give arrays or a tf.data.Dataset"
     if kind in _OF_DATA and _input_rank(facts) is None:
         return "the plan changes the data of models with one input only"
     if kind not in _OF_LABELS:

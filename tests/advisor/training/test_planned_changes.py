@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 import keras_normpack
+from advisor import advise
 from advisor.facts import gather_facts
 from advisor.graph import LayerSpec, read_graph
 from advisor.rules import Finding, PlanChange, Severity
@@ -279,3 +280,25 @@ def test_an_empty_plan_changes_nothing_about_labels():
     loss = model.loss
     TrainingPlan().fit(model, X, Y, verbose=0)
     assert model.loss is loss
+
+
+def test_batches_that_the_users_own_code_makes_are_left_to_it():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, index):
+            images = np.random.default_rng(index).uniform(0, 1, (8, 16, 16, 1)).astype("float32")
+            return images, np.arange(8) % 10
+
+    stack = [layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D(), layers.Dense(10)]
+    model = keras.Sequential([keras.Input((16, 16, 1)), *stack])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    advice = advise(model, data=Batches(), epochs=1, select="A4,R307", verbose=0)
+    left = [
+        change.title for change in advice.plan.by_hand if change.kind in ("augmentation", "mixing", "label_smoothing")
+    ]
+    assert left
+    assert all("made by code of your own" in title for title in left)
+    _, history = advice.fit(Batches(), verbose=0)
+    assert len(history.history["loss"]) == 1
