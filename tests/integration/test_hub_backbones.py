@@ -12,7 +12,7 @@ pytest.importorskip("keras_hub", reason="needs the package keras-hub")
 BACKBONES = importlib.import_module("tests.integration.hub_backbones").BACKBONES
 QUICK = ("BERT", "VGG", "DenseNet")
 # Networks that Keras cannot save and load without their class, rewritten or not.
-NOT_WITHOUT_CLASS = ("DeBERTaV3", "Llama", "ViT")
+NOT_WITHOUT_CLASS = ("DeBERTaV3", "Llama", "MiT", "SegFormer", "ViT")
 
 
 @pytest.mark.parametrize("name", QUICK)
