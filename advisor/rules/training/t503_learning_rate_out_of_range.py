@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from advisor.facts import Facts, Kind
+from advisor.facts import Facts, Kind, Measurement
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Confidence, Finding, Severity
 from advisor.rules.registry import rule
@@ -47,6 +47,11 @@ RANGES = {
 }
 
 
+# The loss after 5 steps is this many times what it was: in `python -m benchmarks.first_steps` no run that learned
+# anything began so, and all that began so learned nothing.
+BURST = 2.0
+
+
 def _model(optimizer: keras.optimizers.Optimizer | str | None) -> keras.Model:
     return _compiled(
         keras.Sequential([keras.Input((6,)), layers.Dense(8, activation="relu"), layers.Dense(2)]), optimizer
@@ -82,7 +87,8 @@ class LearningRateOutOfRange(Rule):
         rate, learning rate / (1 - momentum), up to 50. Rates below 1e-7 (Adam) or 1e-6 (SGD) train next to nothing.
         Adafactor, Adadelta and Ftrl scale their steps themselves and are left alone, and so are
         high rates in linear models. Where data with labels is given, 5 steps are taken on a copy: if a constant rate
-        that is called too high lowers the loss, that is said, and it is no warning.
+        that is called too high lowers the loss, that is said, and it is no warning; if a rate within the range makes
+        the loss more than twice as large, it is reported all the same.
 
     Why it matters:
         No other number matters as much. Adam moves every weight by about the learning rate, whatever the gradient: at
@@ -120,6 +126,11 @@ class LearningRateOutOfRange(Rule):
         Case("Lion at Adam's high end", lambda: _model(keras.optimizers.Lion(1e-2))),
         Case("a schedule that goes too high", lambda: _model(keras.optimizers.Adam(_cosine(0.3)))),
         Case("Adam at 0.1, which does at first", lambda: _model(keras.optimizers.Adam(0.1)), {"data": _data}),
+        Case(
+            "SGD at 20, within the range, which this network does not bear",
+            lambda: _model(keras.optimizers.SGD(20.0)),
+            {"data": _data},
+        ),
         Case("Adam at 1e-9", lambda: _model(keras.optimizers.Adam(1e-9))),
     )
 
@@ -130,12 +141,14 @@ class LearningRateOutOfRange(Rule):
         known = RANGES[optimizer]
         momentum = facts.model.momentum if optimizer == "SGD" else 0.0
         effective = rate.peak / (1 - momentum) if momentum < 1 else rate.peak
+        measured = facts.measure("loss_after_steps", "")
         if known.lowest <= effective <= known.highest:
+            if measured is not None and measured.value > BURST and effective > known.usual:
+                yield self._bursting(rate.peak, known.usual, measured)
             return
         too_high = effective > known.highest
         if too_high and _is_linear(facts):
             return
-        measured = facts.measure("loss_after_steps", "")
         # The first steps of a rate that is warmed up say nothing of its height.
         learns = too_high and measured is not None and measured.value < 1 and rate.initial > rate.peak / 2
         what = f"{rate.peak:g}" + (f" with momentum {momentum:g}, in effect {effective:g}," if momentum else "")
@@ -147,6 +160,15 @@ class LearningRateOutOfRange(Rule):
             why="Steps this large throw the weights away." if too_high else "Steps this small change nothing.",
             measurements=() if measured is None else (replace(measured, threshold=1.0),),
             severity=Severity.INFO if learns else None,
+        )
+
+
+    def _bursting(self, rate: float, usual: float, measured: Measurement) -> Finding:
+        return self.finding(
+            message=f"with the learning rate {rate:g} the first 5 steps make the loss {measured.value:.1f} times as "
+            f"large: start from {usual:g}",
+            why="The optimizer is known to train with such rates, but this network on this data does not bear them.",
+            measurements=(replace(measured, threshold=BURST),),
         )
 
 
