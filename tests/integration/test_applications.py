@@ -11,6 +11,9 @@ from advisor.graph.sampling import sample_inputs
 from advisor.rewrite import relative_difference
 from advisor.testing import check_laws, randomize_weights
 
+# One at a time: the largest take gigabytes.
+pytestmark = pytest.mark.xdist_group("applications")
+
 # Smallest square inputs the networks accept; those not named take 32.
 SMALLEST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 FIXED = {"NASNetMobile": 224, "NASNetLarge": 331}
