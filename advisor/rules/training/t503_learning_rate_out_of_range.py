@@ -162,7 +162,6 @@ class LearningRateOutOfRange(Rule):
             severity=Severity.INFO if learns else None,
         )
 
-
     def _bursting(self, rate: float, usual: float, measured: Measurement) -> Finding:
         return self.finding(
             message=f"with the learning rate {rate:g} the first 5 steps make the loss {measured.value:.1f} times as "
