@@ -235,7 +235,8 @@ def test_a_backbone_that_takes_a_dict_gets_one():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         model = pretrained_backbone(_own(16), backbone)
-        model.predict(np.zeros((2, 16, 16, 3)), verbose=0)
+        predicted = model.predict(np.zeros((2, 16, 16, 3)), verbose=0)
+    assert predicted.shape == (2, *_own(16).output_shape[1:])
 
 
 def test_without_kerashub_presets_are_refused(monkeypatch):
