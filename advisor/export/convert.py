@@ -1,9 +1,8 @@
-"""A Keras model to TFLite flatbuffer bytes, through TensorFlow's converter."""
+"""A Keras model to TFLite flatbuffer bytes, and what the converter refuses in terms of layers."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,7 @@ from advisor.export.errors import ExportError
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
 from advisor.graph import keras_internals
-from advisor.native_log import native_log_held_back
-
-SIGNATURE = "serve"
+from advisor.litert.conversion import convert_function
 
 
 @dataclass(frozen=True)
@@ -50,19 +47,9 @@ def convert(model: keras.Model, signature: Signature, outputs: tuple[str, ...], 
     Raises:
         ExportError: If the model cannot be traced or converted; operators without a kernel are named with their layer.
     """
-    import tensorflow as tf
-
     traced = trace(model, signature, outputs)
-    # The SavedModel has to own the variables the function reads, those of no layer too.
-    owner = tf.Module()
-    owner.captured_variables = list(traced.function.variables)
     try:
-        with tempfile.TemporaryDirectory() as directory, native_log_held_back():
-            tf.saved_model.save(owner, directory, signatures={SIGNATURE: traced.function})
-            converter = tf.lite.TFLiteConverter.from_saved_model(directory, signature_keys=[SIGNATURE])
-            if allow_flex:
-                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-            return converter.convert()
+        return convert_function(traced.function, allow_flex=allow_flex)
     except Exception as error:
         raise _conversion_error(model, error, allow_flex) from error
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+THREADS = (1, 2)
+"""Numbers of threads for which latency is measured."""
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """An exported model, checked and timed. "Plain" is the same conversion of the model without preparation.
+    """An exported model, checked and timed beside what Keras's own `model.export(path, format="litert")` makes of it.
 
     Attributes:
         path: The file.
@@ -19,14 +22,15 @@ class ExportReport:
         inputs: The inputs of its signature `serve`, by name, with their shapes.
         outputs: The names of its outputs, in the flat order of the Keras model's outputs.
         size_bytes: Size of the file.
-        plain_size_bytes: Size of the plain conversion.
+        keras_size_bytes: Size of Keras's own export; None where it fails.
         operators: Operator names to counts.
-        plain_operators: The same for the plain conversion.
+        keras_operators: The same for Keras's own export.
         preparation: What was done to the model before conversion.
+        lowered: Which layers are computed in another form, and in which.
         notes: What the reader has to know, such as a check that could not be made.
-        latency_ms: Median time of an invocation on one thread, milliseconds; None when the model could not be run.
-        plain_latency_ms: The same for the plain conversion.
-        latency_ratio: Median over interleaved runs of the time by the plain conversion's.
+        latency_ms: Median milliseconds of an invocation by the number of threads; empty when it could not be run.
+        keras_latency_ms: The same for Keras's own export.
+        latency_ratio: By the number of threads, median over interleaved runs of the time by that of Keras's export.
         max_abs_difference: Largest absolute difference from the Keras model as it was given; None when not run.
         max_relative_difference: Largest difference of an output by that output's largest magnitude.
         mean_abs_difference: Mean absolute difference.
@@ -39,14 +43,15 @@ class ExportReport:
     inputs: dict[str, tuple[int, ...]]
     outputs: tuple[str, ...]
     size_bytes: int
-    plain_size_bytes: int
+    keras_size_bytes: int | None
     operators: dict[str, int]
-    plain_operators: dict[str, int]
+    keras_operators: dict[str, int]
     preparation: tuple[str, ...] = ()
+    lowered: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    latency_ms: float | None = None
-    plain_latency_ms: float | None = None
-    latency_ratio: float | None = None
+    latency_ms: Mapping[int, float] = field(default_factory=dict)
+    keras_latency_ms: Mapping[int, float] = field(default_factory=dict)
+    latency_ratio: Mapping[int, float] = field(default_factory=dict)
     max_abs_difference: float | None = None
     max_relative_difference: float | None = None
     mean_abs_difference: float | None = None
@@ -61,6 +66,10 @@ class ExportReport:
             "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "outputs": list(self.outputs),
             "preparation": list(self.preparation),
+            "lowered": list(self.lowered),
+            "latency_ms": _by_text(self.latency_ms),
+            "keras_latency_ms": _by_text(self.keras_latency_ms),
+            "latency_ratio": _by_text(self.latency_ratio),
             "notes": list(self.notes),
         }
 
@@ -69,30 +78,35 @@ class ExportReport:
         return f"{self.path}\n{self.figures()}"
 
     def figures(self) -> str:
-        """A table of the figures beside the plain conversion's, then the operators and notes."""
+        """A table of the figures beside those of Keras's own export, then the operators and notes."""
         rows = [
-            ("", "exported", "plain", "ratio"),
+            ("", "exported", "by Keras", "ratio"),
             (
                 "size",
                 _kilobytes(self.size_bytes),
-                _kilobytes(self.plain_size_bytes),
-                _ratio(self.size_bytes / self.plain_size_bytes),
+                _kilobytes(self.keras_size_bytes),
+                _ratio(self.size_bytes / self.keras_size_bytes if self.keras_size_bytes else None),
             ),
-            (
-                "latency, one thread",
-                _milliseconds(self.latency_ms),
-                _milliseconds(self.plain_latency_ms),
-                _ratio(self.latency_ratio),
-            ),
-            ("operators", str(sum(self.operators.values())), str(sum(self.plain_operators.values())), ""),
+            *(self._latency_row(threads) for threads in THREADS),
+            ("operators", str(sum(self.operators.values())), str(sum(self.keras_operators.values()) or "-"), ""),
         ]
         lines = _aligned(rows)
         lines.append(f"difference from Keras: {self._difference()}")
         lines.append("operators: " + ", ".join(f"{name} {count}" for name, count in self.operators.items()))
         if self.preparation:
             lines.append("prepared: " + ", ".join(self.preparation))
+        if self.lowered:
+            lines.append("written for LiteRT: " + ", ".join(self.lowered))
         lines.extend(f"note: {note}" for note in self.notes)
         return "\n".join(lines)
+
+    def _latency_row(self, threads: int) -> tuple[str, str, str, str]:
+        return (
+            f"latency, {threads} thread{'s' if threads > 1 else ''}",
+            _milliseconds(self.latency_ms.get(threads)),
+            _milliseconds(self.keras_latency_ms.get(threads)),
+            _ratio(self.latency_ratio.get(threads)),
+        )
 
     def _difference(self) -> str:
         if self.max_abs_difference is None:
@@ -109,8 +123,12 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
 
 
-def _kilobytes(size: int) -> str:
-    return f"{size / 1000:,.1f} kB"
+def _by_text(figures: Mapping[int, float]) -> dict[str, float]:
+    return {str(threads): value for threads, value in figures.items()}
+
+
+def _kilobytes(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1000:,.1f} kB"
 
 
 def _milliseconds(value: float | None) -> str:

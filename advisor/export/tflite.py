@@ -9,17 +9,20 @@ import keras
 
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
-from advisor.export.interpret import LiteRTModel
-from advisor.export.latency import compare_latency
-from advisor.export.operators import flex_operators, operator_table
+from advisor.export.keras_export import KerasExport, keras_export
 from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
 from advisor.export.prepare import prepare
-from advisor.export.report import ExportReport
+from advisor.export.report import THREADS, ExportReport
 from advisor.export.samples import Samples, first_samples, samples_for
 from advisor.export.signature import Signature, read_signature
+from advisor.export.trace import trace
 from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
 from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
+from advisor.litert.interpreter import LiteRTModel
+from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
+from advisor.litert.lowering import choose_forms, lowered
+from advisor.litert.operators import flex_operators, operator_table
 from advisor.output_files import checked_target, complete_file
 
 RANDOM_SAMPLES = 4
@@ -39,7 +42,7 @@ def export_tflite(
 
     The model is prepared on a copy (training-only layers removed, batch normalization folded), converted in float32
     with static shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was
-    given, and timed beside the conversion of that model without preparation. The file appears only when every check has
+    given, and timed beside Keras's own export. The file appears only when every check has
     passed; an existing file is kept until then. The relative difference of an output is `max|y - k| / max|k|` over all
     samples, `k` from Keras and `y` from LiteRT; more than 1e-4 is an error.
 
@@ -82,11 +85,13 @@ def export_tflite(
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
-            exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
-            plain = convert(model, signature, expected.names, allow_flex=allow_flex) if prepared.done else exported
+            lowering = choose_forms(prepared.model, lambda: trace(prepared.model, signature, expected.names))
+            with lowered(prepared.model, lowering):
+                exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
+            by_keras = keras_export(model, signature)
         operators = operator_table(exported)
         flex = flex_operators(operators)
-        figures = {} if flex else _measure(exported, plain, signature, samples, expected)
+        figures = {} if flex else _measure(exported, by_keras, signature, samples, expected)
         temporary.write_bytes(exported)
     return ExportReport(
         path=target,
@@ -94,11 +99,12 @@ def export_tflite(
         inputs={tensor.name: tensor.shape for tensor in signature.inputs},
         outputs=expected.names,
         size_bytes=len(exported),
-        plain_size_bytes=len(plain),
+        keras_size_bytes=by_keras.size_bytes,
         operators=operators,
-        plain_operators=operator_table(plain),
+        keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
-        notes=_notes(mixed, prepared.refused, flex),
+        lowered=lowering.descriptions,
+        notes=_notes(mixed, prepared.refused, flex, by_keras),
         **figures,
     )
 
@@ -145,30 +151,40 @@ def _random_samples(model: keras.Model, batch_size: int) -> Any:
 
 
 def _measure(
-    exported: bytes, plain: bytes, signature: Signature, samples: Samples, expected: Outputs
+    exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples, expected: Outputs
 ) -> dict[str, Any]:
     """Verifies and times the exported model; the figures by the names the report has for them."""
-    exported_model, plain_model = LiteRTModel(exported), LiteRTModel(plain)
-    found = difference(expected, litert_outputs(exported_model, signature, samples, expected.names))
+    found = difference(expected, litert_outputs(LiteRTModel(exported), signature, samples, expected.names))
     check(found)
-    latency = compare_latency(exported_model, plain_model, next(samples.batches(signature.batch_size)))
+    batch = next(samples.batches(signature.batch_size))
+    figures: dict[str, dict[int, float]] = {"latency_ms": {}, "keras_latency_ms": {}, "latency_ratio": {}}
+    for threads in THREADS:
+        models = {"exported": LiteRTModel(exported, threads)}
+        peer = by_keras.load(signature, threads)
+        seconds = interleaved_seconds(models if peer is None else models | {"keras": peer}, batch)
+        figures["latency_ms"][threads] = median_milliseconds(seconds["exported"])
+        if peer is not None:
+            figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
+            figures["latency_ratio"][threads] = median_ratio(seconds["exported"], seconds["keras"])
     return {
         "max_abs_difference": found.max_absolute,
         "max_relative_difference": found.max_relative,
         "mean_abs_difference": found.mean_absolute,
         "top1_agreement": found.top1_agreement,
         "verified_samples": samples.count,
-        "latency_ms": latency.milliseconds,
-        "plain_latency_ms": latency.plain_milliseconds,
-        "latency_ratio": latency.ratio,
+        **figures,
     }
 
 
-def _notes(mixed: tuple[str, ...], refused: tuple[str, ...], flex: tuple[str, ...]) -> tuple[str, ...]:
+def _notes(
+    mixed: tuple[str, ...], refused: tuple[str, ...], flex: tuple[str, ...], by_keras: KerasExport
+) -> tuple[str, ...]:
     notes = []
     if mixed:
         notes.append(f"built with the policy {', '.join(mixed)}; exported and compared in float32")
     notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
+    if by_keras.note is not None:
+        notes.append(by_keras.note)
     return tuple(notes)

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 
 from advisor.export.errors import ExportError
-from advisor.export.interpret import LiteRTModel
 from advisor.export.samples import Samples
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
+from advisor.litert.interpreter import LiteRTModel
 
 FLOAT32_TOLERANCE = 1e-4
 

@@ -5,7 +5,7 @@ from keras import layers, ops
 
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
-from advisor.export.interpret import LiteRTModel
+from advisor.litert.interpreter import LiteRTModel
 from advisor.export.signature import read_signature
 
 

@@ -11,7 +11,7 @@ from keras import layers, ops
 
 import advisor.export
 from advisor.export import ExportError, export_tflite
-from advisor.export.interpret import LiteRTModel
+from advisor.litert.interpreter import LiteRTModel
 from advisor.export.tflite import prepare as real_prepare
 from advisor.graph.sampling import sample_inputs
 

@@ -4,8 +4,8 @@ import pytest
 from keras import layers
 
 from advisor.export.convert import convert
-from advisor.export.interpret import LiteRTModel
-from advisor.export.latency import compare_latency
+from advisor.litert.interpreter import LiteRTModel
+from advisor.litert.latency import compare_latency
 from advisor.export.signature import read_signature
 
 RNG = np.random.default_rng(0)

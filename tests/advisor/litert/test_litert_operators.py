@@ -2,7 +2,7 @@ import keras
 from keras import layers
 
 from advisor.export.convert import convert
-from advisor.export.operators import operator_table
+from advisor.litert.operators import operator_table
 from advisor.export.signature import read_signature
 
 

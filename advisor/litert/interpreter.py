@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from advisor.export.convert import SIGNATURE
 from advisor.native_log import native_log_held_back
 
 
@@ -16,23 +15,29 @@ class LiteRTModel:
     """A TFLite model loaded into the LiteRT interpreter, on the CPU with XNNPACK.
 
     Args:
-        flatbuffer: The model, with a signature named `serve`.
+        flatbuffer: The model, with one signature.
         num_threads: Threads the interpreter may use, at least 1.
+        shapes: Shapes of the inputs, by name, for a model that leaves axes open; None takes the model's.
 
     Raises:
         RuntimeError: If LiteRT cannot run the model, as when it needs the Flex delegate.
     """
 
-    def __init__(self, flatbuffer: bytes, num_threads: int = 1) -> None:
+    def __init__(
+        self, flatbuffer: bytes, num_threads: int = 1, *, shapes: Mapping[str, tuple[int, ...]] | None = None
+    ) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
         with native_log_held_back():
             self._interpreter = Interpreter(model_content=flatbuffer, num_threads=num_threads)
+            # A signature runner that lives blocks the interpreter, so only what it knows is kept.
+            signature = self._interpreter.get_signature_runner()
+            self._inputs = {name: tensor["index"] for name, tensor in signature.get_input_details().items()}
+            self._outputs = {name: tensor["index"] for name, tensor in signature.get_output_details().items()}
+            del signature
+            for name, shape in (shapes or {}).items():
+                self._interpreter.resize_tensor_input(self._inputs[name], shape)
             self._interpreter.allocate_tensors()
-        # A signature runner that lives blocks `Interpreter.invoke`, so only what it knows is kept.
-        signature = self._interpreter.get_signature_runner(SIGNATURE)
-        self._inputs = {name: tensor["index"] for name, tensor in signature.get_input_details().items()}
-        self._outputs = {name: tensor["index"] for name, tensor in signature.get_output_details().items()}
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str], num_threads: int = 1) -> LiteRTModel:

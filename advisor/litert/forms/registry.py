@@ -1,0 +1,21 @@
+"""Which forms there are of which layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from advisor.litert.forms import group_normalization
+from advisor.litert.forms.form import Form
+
+_FAMILIES = (group_normalization,)
+_FORMS: Mapping[type, Sequence[Form]] = {cls: forms for family in _FAMILIES for cls, forms in family.FORMS.items()}
+
+
+def forms_of(layer: Any) -> tuple[Form, ...]:
+    """The forms a layer can be computed in, in the order of preference; none for a layer of an unknown class.
+
+    Args:
+        layer: A layer. A subclass may compute something else, so classes must match exactly.
+    """
+    return tuple(_FORMS.get(type(layer), ()))
