@@ -8,8 +8,8 @@ from keras import layers, ops
 from advisor import advise
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
-from advisor.litert.operators import operator_table
 from advisor.export.signature import read_signature
+from advisor.litert.operators import operator_table
 from advisor.rules.export.e702_normalization_at_inference import LOWERED_OPERATORS, OPERATORS
 from advisor.testing import randomize_weights
 
