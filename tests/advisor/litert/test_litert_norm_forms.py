@@ -1,6 +1,5 @@
 """The forms of normalizations, run in LiteRT, against their formulas in float64 and against the layers."""
 
-import gc
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +17,6 @@ from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.operators import operator_table
 
 TOLERANCE = 1e-5
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_conversions():
-    """TensorFlow's converter collects garbage at each call; what is alive now is left out of that."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @dataclass(frozen=True)
