@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from advisor.graph import keras_internals
 from advisor.litert.calls import Call, LayerCall, calls_replaced, read_call
@@ -43,7 +45,7 @@ class Lowering:
 def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
     """Finds the cheapest form of every layer that has several.
 
-    Calls of equal layers, by class, configuration and shapes, are measured once.
+    Calls of equal layers, by class, configuration, shapes and which weights are all 0 or 1, are measured once.
 
     Args:
         model: The model.
@@ -65,15 +67,16 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
 
     with calls_replaced(_with_forms(model), watch):
         run()
-    measured: dict[Any, Choice | None] = {}
+    measured: dict[str, Choice | None] = {}
     choices = {}
-    for key, call in seen.items():
-        alike = _alike(call)
-        if alike not in measured:
-            measured[alike] = choose_form(call)
-        choice = measured[alike]
-        if choice is not None:
-            choices[key] = (call, choice)
+    with _quick_garbage_collection():
+        for key, call in seen.items():
+            alike = _alike(call)
+            if alike not in measured:
+                measured[alike] = choose_form(call)
+            choice = measured[alike]
+            if choice is not None:
+                choices[key] = (call, choice)
     return Lowering(choices)
 
 
@@ -104,6 +107,36 @@ def _with_forms(model: keras.Model) -> list[Any]:
     return [layer for layer in keras_internals.layer_tree(model) if forms_of(layer)]
 
 
+@contextmanager
+def _quick_garbage_collection() -> Iterator[None]:
+    """Leaves out what is alive now: TensorFlow's converter collects at each call, over half of the time it takes."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _alike(call: LayerCall) -> str:
-    config = {key: value for key, value in call.layer.get_config().items() if key != "name"}
-    return repr((type(call.layer), call.key[1:], sorted(config.items(), key=lambda item: item[0])))
+    weights = [_folded_value(weight) for weight in call.layer.weights]
+    return repr((type(call.layer), call.key[1:], _nameless(call.layer.get_config()), weights))
+
+
+def _folded_value(weight: Any) -> float | None:
+    """The value of a weight that is 0 or 1 throughout, with which the converter leaves operators out; else None."""
+    values = np.asarray(weight)
+    first = float(values.flat[0]) if values.size and values.dtype.kind == "f" else None
+    return first if first in (0.0, 1.0) and bool((values == first).all()) else None
+
+
+def _nameless(config: Any) -> Any:
+    """A configuration without the names of the layer and of those it holds."""
+    if isinstance(config, dict):
+        is_of_a_layer = "trainable" in config
+        return {key: _nameless(value) for key, value in config.items() if not (is_of_a_layer and key == "name")}
+    if isinstance(config, list | tuple):
+        return [_nameless(value) for value in config]
+    return config
