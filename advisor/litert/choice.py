@@ -63,18 +63,25 @@ class Choice:
         return self.costs[self.form.name if self.form is not None else OWN]
 
 
-def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
+def anything(flatbuffer: bytes) -> bool:
+    """Allows every file."""
+    return True
+
+
+def choose_form(call: LayerCall, seed: int = 0, *, allowed: Callable[[bytes], bool] = anything) -> Choice | None:
     """Measures the forms of a layer and chooses one.
 
     A form must agree with the layer to a relative difference of 1e-5 on random inputs, and may not make the file larger
-    by more than 2 KiB. The fastest wins, but the first listed among those that take about the same time.
+    by more than 2 KiB, unless the layer as it is written is not allowed. The fastest wins, but the first listed among
+    those that take about the same time.
 
     Args:
         call: The call; its inputs have static shapes.
         seed: Seed of the random inputs.
+        allowed: Whether the file of a layer in some form may be, as `is_loop_free` where loops are in the way.
 
     Returns:
-        The choice; None where the layer has no form that fits, or cannot be converted alone.
+        The choice; None where the layer has no form that fits and is allowed, or cannot be converted alone.
     """
     forms = [form for form in forms_of(call.layer) if form.fits(call)]
     if not forms:
@@ -82,17 +89,23 @@ def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
     own = _converted(call, lambda layer, inputs, mask: _own_call(layer, inputs, mask))
     if own is None:
         return None
+    own_is_allowed = allowed(own)
     feeds = _random_feeds(call, np.random.default_rng(seed))
     candidates: dict[str, tuple[Form | None, bytes]] = {}
     expected = _outputs(own, feeds)
     for form in forms:
+        if form.is_large and own_is_allowed:
+            continue
         flatbuffer = _converted(call, form.compute)
         if (
             flatbuffer is not None
-            and len(flatbuffer) <= len(own) + LARGER_BY_BYTES
+            and allowed(flatbuffer)
+            and not (own_is_allowed and len(flatbuffer) > len(own) + LARGER_BY_BYTES)
             and _agree(expected, _outputs(flatbuffer, feeds))
         ):
             candidates[form.name] = (form, flatbuffer)
+    if not candidates and not own_is_allowed:
+        return None
     candidates[OWN] = (None, own)
     models = {name: LiteRTModel(flatbuffer) for name, (_, flatbuffer) in candidates.items()}
     seconds = interleaved_seconds(models, feeds, budget_seconds=BUDGET_SECONDS * len(models))
@@ -101,7 +114,8 @@ def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
         name: Cost(times[name], sum(operator_table(flatbuffer).values()), len(flatbuffer))
         for name, (_, flatbuffer) in candidates.items()
     }
-    return Choice(candidates[_cheapest(times)][0], costs)
+    choosable = times if own_is_allowed else {name: time for name, time in times.items() if name != OWN}
+    return Choice(candidates[_cheapest(choosable)][0], costs)
 
 
 def _cheapest(times: Mapping[str, float]) -> str:

@@ -12,7 +12,7 @@ import keras
 
 from advisor.graph import keras_internals
 from advisor.litert.calls import Call, LayerCall, calls_replaced, read_call
-from advisor.litert.choice import Choice, choose_form
+from advisor.litert.choice import Choice, anything, choose_form
 from advisor.litert.forms import forms_of
 
 
@@ -40,7 +40,9 @@ class Lowering:
         return tuple(f"{count} {cls} as {form}" for (cls, form), count in counts.items())
 
 
-def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
+def choose_forms(
+    model: keras.Model, run: Callable[[], object], *, allowed: Callable[[bytes], bool] = anything
+) -> Lowering:
     """Finds the cheapest form of every layer that has several.
 
     Calls of equal layers, by class, configuration and shapes, are measured once.
@@ -48,6 +50,7 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
     Args:
         model: The model.
         run: Traces the model once, with static shapes.
+        allowed: Whether the file of a layer in some form may be, as `is_loop_free` where loops are in the way.
 
     Returns:
         The forms to compute its calls in.
@@ -70,7 +73,7 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
     for key, call in seen.items():
         alike = _alike(call)
         if alike not in measured:
-            measured[alike] = choose_form(call)
+            measured[alike] = choose_form(call, allowed=allowed)
         choice = measured[alike]
         if choice is not None:
             choices[key] = (call, choice)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from advisor.litert.forms import group_normalization
+from advisor.litert.forms import group_normalization, recurrent
 from advisor.litert.forms.form import Form
 
-_FAMILIES = (group_normalization,)
+_FAMILIES = (group_normalization, recurrent)
 _FORMS: Mapping[type, Sequence[Form]] = {cls: forms for family in _FAMILIES for cls, forms in family.FORMS.items()}
 
 
