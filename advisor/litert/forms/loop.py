@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import keras
 from keras import ops
 
 from advisor.litert.calls import LayerCall
@@ -15,7 +14,9 @@ from advisor.litert.forms.over_time import Advance, is_a_sequence, over_time
 from advisor.litert.forms.steps import States
 
 
-def _walk(advance: Advance, rows: Sequence[Any], states: States, keep: bool, *, at_once: int) -> tuple[Any, States]:
+def walk_in_a_loop(
+    advance: Advance, rows: Sequence[Any], states: States, keep: bool, *, at_once: int = 1
+) -> tuple[Any, States]:
     """LiteRT copies what changes in a loop in every iteration, so that several steps in one copy less."""
     import tensorflow as tf
 
@@ -48,7 +49,7 @@ def _takes_pairs(call: LayerCall) -> bool:
 
 def looped(layer: Any, inputs: Any, mask: Any, *, at_once: int) -> Any:
     """The layer as a loop of so many steps in an iteration."""
-    return over_time(layer, inputs, mask, partial(_walk, at_once=at_once))
+    return over_time(layer, inputs, mask, partial(walk_in_a_loop, at_once=at_once))
 
 
 FORM_LOOP = Form("a lean loop", partial(looped, at_once=1), is_a_sequence)

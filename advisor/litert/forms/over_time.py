@@ -49,12 +49,12 @@ def over_time(layer: Any, inputs: Any, mask: Any, walk: Walk) -> Any:
         after = steps.step(layer.cell, row[0], states)
         return after if mask is None else _where(row[1], after, states)
 
-    rows = [_time_major(steps.project(layer.cell, inputs))]
+    rows = [time_major(steps.project(layer.cell, inputs))]
     if mask is not None:
         mask = ops.cast(mask, "bool")
-        rows.append(_time_major(ops.expand_dims(mask, axis=-1)))
+        rows.append(time_major(ops.expand_dims(mask, axis=-1)))
     outputs, states = walk(advance, rows, steps.start(layer, inputs), layer.return_sequences)
-    output = states[0] if outputs is None else _batch_major(outputs)
+    output = states[0] if outputs is None else batch_major(outputs)
     if mask is not None and layer.zero_output_for_mask:
         output = _where(mask if layer.return_sequences else mask[:, -1], output, ops.zeros(output.shape, output.dtype))
     return (output, *steps.end(states)) if layer.return_state else output
@@ -70,14 +70,16 @@ def _where(mask: Any, these: Any, those: Any) -> Any:
     return keras.tree.map_structure(chosen, these, those)
 
 
-def _time_major(tensor: Any) -> Any:
+def time_major(tensor: Any) -> Any:
+    """`(batch, time, …)` as `(time, batch, …)`."""
     batch, time, *rest = tensor.shape
     if batch == 1:
         return ops.reshape(tensor, (time, 1, *rest))
     return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
 
 
-def _batch_major(tensor: Any) -> Any:
+def batch_major(tensor: Any) -> Any:
+    """`(time, batch, …)` as `(batch, time, …)`."""
     time, batch, *rest = tensor.shape
     if batch == 1:
         return ops.reshape(tensor, (1, time, *rest))

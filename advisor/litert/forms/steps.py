@@ -60,7 +60,12 @@ def _project_with_bias(cell: Any, sequence: Any) -> Any:
 
 def _lstm_step(cell: Any, projected: Any, states: States) -> States:
     hidden, carry = states
-    i, f, g, o = ops.split(projected + ops.matmul(hidden, cell.recurrent_kernel), 4, axis=-1)
+    return lstm_states(cell, projected + ops.matmul(hidden, cell.recurrent_kernel), carry)
+
+
+def lstm_states(cell: Any, summed: Any, carry: Any) -> States:
+    """The states of an LSTM after a step, from the sum of the products and the carry before it."""
+    i, f, g, o = ops.split(summed, 4, axis=-1)
     carry = cell.recurrent_activation(f) * carry + cell.recurrent_activation(i) * cell.activation(g)
     return [cell.recurrent_activation(o) * cell.activation(carry), carry]
 
