@@ -78,7 +78,7 @@ def choose_form(call: LayerCall, seed: int = 0, *, allowed: Callable[[bytes], bo
     Args:
         call: The call; its inputs have static shapes.
         seed: Seed of the random inputs.
-        allowed: Whether the file of a layer in some form may be, as `is_loop_free` where loops are in the way.
+        allowed: Whether the file of a layer in some form may be, as `takes_int8` says.
 
     Returns:
         The choice; None where the layer has no form that fits and is allowed, or cannot be converted alone.

@@ -50,7 +50,7 @@ def choose_forms(
     Args:
         model: The model.
         run: Traces the model once, with static shapes.
-        allowed: Whether the file of a layer in some form may be, as `is_loop_free` where loops are in the way.
+        allowed: Whether the file of a layer in some form may be, as `takes_int8` says.
 
     Returns:
         The forms to compute its calls in.
