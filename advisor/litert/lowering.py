@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from advisor.graph import keras_internals
 from advisor.litert.calls import Call, LayerCall, calls_replaced, read_call
-from advisor.litert.choice import Choice, choose_form
+from advisor.litert.choice import Allowed, Choice, anything, choose_form
 from advisor.litert.forms import forms_of
 
 
@@ -42,14 +41,13 @@ class Lowering:
         return tuple(f"{count} {cls} as {form}" for (cls, form), count in counts.items())
 
 
-def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
+def choose_forms(model: keras.Model, run: Callable[[], object], *, allowed: Allowed = anything) -> Lowering:
     """Finds the cheapest form of every layer that has several.
-
-    Calls of equal layers, by class, configuration, shapes and which weights are all 0 or 1, are measured once.
 
     Args:
         model: The model.
         run: Traces the model once, with static shapes.
+        allowed: Whether the file of a layer in some form may be, as `takes_int8` says.
 
     Returns:
         The forms to compute its calls in.
@@ -67,14 +65,10 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
 
     with calls_replaced(_with_forms(model), watch):
         run()
-    measured: dict[str, Choice | None] = {}
     choices = {}
     with _quick_garbage_collection():
         for key, call in seen.items():
-            alike = _alike(call)
-            if alike not in measured:
-                measured[alike] = choose_form(call)
-            choice = measured[alike]
+            choice = choose_form(call, allowed=allowed)
             if choice is not None:
                 choices[key] = (call, choice)
     return Lowering(choices)
@@ -118,25 +112,3 @@ def _quick_garbage_collection() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
-
-
-def _alike(call: LayerCall) -> str:
-    weights = [_folded_value(weight) for weight in call.layer.weights]
-    return repr((type(call.layer), call.key[1:], _nameless(call.layer.get_config()), weights))
-
-
-def _folded_value(weight: Any) -> float | None:
-    """The value of a weight that is 0 or 1 throughout, with which the converter leaves operators out; else None."""
-    values = np.asarray(weight)
-    first = float(values.flat[0]) if values.size and values.dtype.kind == "f" else None
-    return first if first in (0.0, 1.0) and bool((values == first).all()) else None
-
-
-def _nameless(config: Any) -> Any:
-    """A configuration without the names of the layer and of those it holds."""
-    if isinstance(config, dict):
-        is_of_a_layer = "trainable" in config
-        return {key: _nameless(value) for key, value in config.items() if not (is_of_a_layer and key == "name")}
-    if isinstance(config, list | tuple):
-        return [_nameless(value) for value in config]
-    return config

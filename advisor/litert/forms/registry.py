@@ -13,6 +13,7 @@ from advisor.litert.forms import (
     group_normalization,
     layer_normalization,
     per_channel_activations,
+    recurrent,
     reversible_instance_normalization,
 )
 from advisor.litert.forms.form import Form
@@ -25,6 +26,7 @@ _FAMILIES = (
     group_normalization,
     layer_normalization,
     per_channel_activations,
+    recurrent,
     reversible_instance_normalization,
 )
 _FORMS: Mapping[type, Sequence[Form]] = {cls: forms for family in _FAMILIES for cls, forms in family.FORMS.items()}

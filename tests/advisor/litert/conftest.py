@@ -2,6 +2,8 @@ import gc
 
 import pytest
 
+from advisor.litert import choice
+
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_conversions():
@@ -9,3 +11,8 @@ def quick_conversions():
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured_yet(monkeypatch):
+    monkeypatch.setattr(choice, "_MEASURED", {})

@@ -86,9 +86,30 @@ def test_forms_that_are_inexact_or_large_or_cannot_be_converted_are_left_out(for
     assert choice.form is None
 
 
-def test_a_layer_without_a_form_that_fits_is_not_measured(forms):
+def test_a_layer_without_a_form_that_fits_stays_as_it_is(forms):
     forms(exact, fits=lambda call: False)
-    assert choose_form(call()) is None
+    choice = choose_form(call())
+    assert choice.form is None
+    assert set(choice.costs) == {OWN}
+
+
+def test_a_layer_that_cannot_be_converted_has_no_choice():
+    assert choose_form(LayerCall(layers.Activation(ops.sinh), keras.KerasTensor(SHAPE))) is None
+
+
+def test_equal_layers_are_measured_once_in_a_process(forms):
+    measured = []
+
+    def counted(layer, inputs, mask):
+        measured.append(layer)
+        return exact(layer, inputs, mask)
+
+    forms(counted)
+    first = choose_form(LayerCall(Cube(name="one"), keras.KerasTensor(SHAPE)))
+    assert choose_form(LayerCall(Cube(name="other"), keras.KerasTensor(SHAPE))) is first
+    assert len({id(layer) for layer in measured}) == 1
+    choose_form(LayerCall(Cube(), keras.KerasTensor((1, 2, 2, 3))))
+    assert len({id(layer) for layer in measured}) == 2
 
 
 def test_an_interruption_comes_through(forms):

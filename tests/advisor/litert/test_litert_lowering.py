@@ -12,7 +12,7 @@ from advisor.export.precision import computing_in_float32
 from advisor.export.signature import read_signature
 from advisor.export.trace import trace
 from advisor.graph import keras_internals
-from advisor.litert import lowering as lowering_module
+from advisor.litert import choice as choice_module
 from advisor.litert.choice import OWN, Choice, Cost
 from advisor.litert.forms import forms_of
 from advisor.litert.interpreter import LiteRTModel
@@ -27,13 +27,13 @@ def first_form(monkeypatch):
     """The first form that fits is chosen, without measuring; the calls that were asked about."""
     asked = []
 
-    def choose(call):
+    def choose(call, seed, allowed):
         asked.append(call)
         fitting = [form for form in forms_of(call.layer) if form.fits(call)]
         costs = {OWN: Cost(2.0, 2, 2), **{form.name: Cost(1.0, 1, 1) for form in fitting}}
         return Choice(fitting[0], costs) if fitting else None
 
-    monkeypatch.setattr(lowering_module, "choose_form", choose)
+    monkeypatch.setattr(choice_module, "_measured_choice", choose)
     return asked
 
 
