@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +13,8 @@ from advisor.litert.calls import LayerCall
 from advisor.litert.forms.form import Form
 from advisor.litert.forms.over_time import Advance, is_a_sequence, over_time
 from advisor.litert.forms.steps import States
+
+_MANY = 8
 
 
 def walk_in_a_loop(
@@ -37,14 +40,21 @@ def walk_in_a_loop(
 
 def _place_for_outputs(rows: Any, output: Any) -> Any:
     """All of it is written over, so it may hold anything: a part of the rows, where zeros would lie in the file."""
-    length, width = rows.shape[0], output.shape[0] * output.shape[-1]
-    if len(output.shape) == 2 and rows.shape[-1] >= output.shape[-1] and rows.dtype == output.dtype:
-        return ops.reshape(rows[:, :, : output.shape[-1]], (length, width))
-    return ops.zeros((length, *output.shape), output.dtype)
+    length, (batch, *sizes) = rows.shape[0], output.shape
+    width = math.prod(sizes)
+    if rows.shape[-1] >= width and rows.dtype == output.dtype:
+        return ops.reshape(rows[:, :, :width], (length, batch * width))
+    return ops.zeros((length, batch * width), output.dtype)
 
 
 def _takes_pairs(call: LayerCall) -> bool:
-    return is_a_sequence(call) and call.inputs.shape[1] % 2 == 0
+    """Where outputs of many steps are wanted, Keras's loop is so much larger that a second step does not show."""
+    return (
+        is_a_sequence(call)
+        and call.layer.return_sequences
+        and call.inputs.shape[1] >= _MANY
+        and call.inputs.shape[1] % 2 == 0
+    )
 
 
 def looped(layer: Any, inputs: Any, mask: Any, *, at_once: int) -> Any:

@@ -9,9 +9,9 @@ import keras_normpack
 from advisor.litert.forms.form import Form
 from advisor.litert.forms.fused_lstm import FORM_FUSED
 from advisor.litert.forms.loop import FORM_LOOP, FORM_LOOP_OF_PAIRS
-from advisor.litert.forms.unrolled import FORM_UNROLLED, FORM_UNROLLED_AT_LENGTH
+from advisor.litert.forms.unrolled import FORM_UNROLLED, FORM_UNROLLED_WITHOUT_NEED
 
-_ANY_CELL = (FORM_LOOP, FORM_LOOP_OF_PAIRS, FORM_UNROLLED, FORM_UNROLLED_AT_LENGTH)
+_ANY_CELL = (FORM_LOOP, FORM_LOOP_OF_PAIRS, FORM_UNROLLED, FORM_UNROLLED_WITHOUT_NEED)
 
 FORMS: dict[type[keras.Layer], tuple[Form, ...]] = {
     layers.LSTM: (*_ANY_CELL, FORM_FUSED),

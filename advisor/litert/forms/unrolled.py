@@ -26,17 +26,13 @@ def unrolled(layer: Any, inputs: Any, mask: Any) -> Any:
     return over_time(layer, inputs, mask, _walk)
 
 
-_FEW = 8
-"""So many steps may still fit into what a loop takes in the file."""
+def _is_asked_for(call: LayerCall) -> bool:
+    return is_a_sequence(call) and call.layer.unroll
 
 
-def _is_short(call: LayerCall) -> bool:
-    return is_a_sequence(call) and call.inputs.shape[1] <= _FEW
+def _is_not_asked_for(call: LayerCall) -> bool:
+    return is_a_sequence(call) and not call.layer.unroll
 
 
-def _is_long(call: LayerCall) -> bool:
-    return is_a_sequence(call) and call.inputs.shape[1] > _FEW
-
-
-FORM_UNROLLED = Form("steps written out", unrolled, _is_short)
-FORM_UNROLLED_AT_LENGTH = Form("steps written out", unrolled, _is_long, is_large=True)
+FORM_UNROLLED = Form("steps written out", unrolled, _is_asked_for)
+FORM_UNROLLED_WITHOUT_NEED = Form("steps written out", unrolled, _is_not_asked_for, is_large=True)

@@ -10,7 +10,7 @@ from advisor.litert.choice import OWN, choose_form
 from advisor.litert.conversion import convert_function
 from advisor.litert.forms.fused_lstm import FORM_FUSED
 from advisor.litert.forms.loop import FORM_LOOP, FORM_LOOP_OF_PAIRS
-from advisor.litert.forms.unrolled import FORM_UNROLLED, FORM_UNROLLED_AT_LENGTH
+from advisor.litert.forms.unrolled import FORM_UNROLLED, FORM_UNROLLED_WITHOUT_NEED
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.operators import is_loop_free, operator_table
 from advisor.litert.quantizable import LSTM_OPERATOR, takes_dynamic_range, takes_int8
@@ -134,6 +134,7 @@ LAYERS = {
     "cells": lambda: layers.RNN(
         layers.StackedRNNCells([layers.LSTMCell(4), layers.GRUCell(3)]), return_sequences=True, return_state=True
     ),
+    "wider than its input": lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(9)]), return_sequences=True),
     "normalized LSTM": lambda: keras_normpack.LayerNormLSTM(4, return_sequences=True, return_state=True),
     "normalized carry": lambda: keras_normpack.LayerNormLSTM(4, norm_carry=True, return_state=True, use_bias=False),
     "normalized GRU": lambda: keras_normpack.LayerNormGRU(4, return_sequences=True),
@@ -154,7 +155,7 @@ def held_against_keras(layer, form, shape, masked):
             np.testing.assert_allclose(b, a, rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("name", ["states", "cells"])
+@pytest.mark.parametrize("name", ["states", "wider than its input"])
 def test_a_masked_loop_returns_what_keras_returns(name):
     shape = (2, 5, 3)
     held_against_keras(built(LAYERS[name](), shape), FORM_LOOP, shape, masked=True)
@@ -167,7 +168,6 @@ def test_every_form_returns_what_keras_returns(name, masked):
     shape = (2, 6, 5)
     layer = built(LAYERS[name](), shape)
     for form in ANY_CELL:
-        assert form.fits(call_of(layer, shape, masked))
         held_against_keras(layer, form, shape, masked)
 
 
@@ -250,9 +250,12 @@ def test_what_no_form_is_for():
     assert not FORM_LOOP.fits(call_of(with_dropout, shape))
     two = [keras.KerasTensor(shape), keras.KerasTensor(shape)]
     assert not FORM_LOOP.fits(LayerCall(layers.LSTM(4), two))
-    assert not FORM_LOOP_OF_PAIRS.fits(call_of(layers.LSTM(4), shape))
-    assert FORM_UNROLLED.fits(call_of(layers.LSTM(4), shape))
-    assert FORM_UNROLLED_AT_LENGTH.fits(call_of(layers.LSTM(4), (1, 9, 3)))
+    sequences = layers.LSTM(4, return_sequences=True)
+    assert not FORM_LOOP_OF_PAIRS.fits(call_of(sequences, (1, 9, 3)))
+    assert FORM_LOOP_OF_PAIRS.fits(call_of(sequences, (1, 10, 3)))
+    assert FORM_UNROLLED_WITHOUT_NEED.fits(call_of(sequences, shape))
+    assert not FORM_UNROLLED.fits(call_of(sequences, shape))
+    assert FORM_UNROLLED.fits(call_of(layers.LSTM(4, unroll=True), shape))
 
 
 @pytest.mark.parametrize("cls", [pytest.param(layers.LSTM, marks=pytest.mark.slow), layers.GRU])
@@ -262,15 +265,15 @@ def test_the_form_chosen_is_faster_and_smaller_than_the_layer_as_it_is(cls):
     assert choice.form is not None
     assert choice.cost.milliseconds < 0.7 * choice.own.milliseconds
     assert choice.cost.size_bytes < choice.own.size_bytes
-    assert FORM_UNROLLED_AT_LENGTH.name not in choice.costs
+    assert FORM_UNROLLED_WITHOUT_NEED.name not in choice.costs
 
 
 def test_without_loops_steps_are_written_out():
     shape = (1, 10, 3)
     layer = built(layers.LSTM(4), shape)
     choice = choose_form(call_of(layer, shape), allowed=takes_int8)
-    assert choice.form is FORM_UNROLLED_AT_LENGTH
-    assert set(choice.costs) == {FORM_UNROLLED_AT_LENGTH.name, OWN}
+    assert choice.form is FORM_UNROLLED_WITHOUT_NEED
+    assert set(choice.costs) == {FORM_UNROLLED_WITHOUT_NEED.name, OWN}
 
 
 def test_nothing_is_chosen_where_only_loops_are_left():
