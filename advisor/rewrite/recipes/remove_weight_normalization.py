@@ -50,11 +50,12 @@ def remove_weight_normalization(model: keras.Model) -> keras.Model:
         Salimans & Kingma 2016, arXiv:1602.07868, section 2: at inference the weights are computed once.
     """
     facts = facts_of(model)
-    edits = _substitutes(facts)
+    edits = substitutes(facts)
     return rebuild(facts.graph, edits).model
 
 
-def _substitutes(facts: Facts) -> list[Edit]:
+def substitutes(facts: Facts) -> list[Edit]:
+    """The edits that put plain layers in the place of those whose kernels are computed."""
     graph = facts.graph
     wrapped = [
         node
