@@ -11,6 +11,7 @@ import keras
 
 from advisor.facts import Facts
 from advisor.facts.affine_maps import norm_affine_map
+from advisor.facts.folding import BAKEABLE
 from advisor.graph import Edit, keras_internals
 from advisor.rewrite import RewriteError, rebuild
 from advisor.rewrite.recipes.drop_zero_branches import zero_branches
@@ -46,7 +47,7 @@ class _Stage:
     Attributes:
         verb: What it does to layers, for the report.
         step: The edits that can be made at once.
-        counted: The names of the layers of which it makes fewer.
+        counted: The names of what it makes fewer of.
     """
 
     verb: str
@@ -88,7 +89,7 @@ def prepare(model: keras.Model) -> Prepared:
 
 
 def _after(model: keras.Model, stage: _Stage) -> tuple[keras.Model, Counter[str]]:
-    """The model after a stage, and how many layers of each name there are fewer."""
+    """The model after a stage, and how much less there is of what it is counted by."""
     facts = facts_of(model)
     before = Counter(stage.counted(facts))
     while edits := stage.step(facts):
@@ -101,18 +102,28 @@ def _folds(facts: Facts) -> Sequence[Edit]:
 
 
 def _layers(facts: Facts) -> Iterator[str]:
-    return (type(layer).__name__ for layer in keras_internals.layer_tree(facts.graph.model))
+    first_calls = (layer for path, layer in facts.layers.items() if facts.graph.is_first_call(path))
+    return (layer.cls.__name__ for layer in first_calls)
+
+
+def _wrappers(facts: Facts) -> Iterator[str]:
+    inside = keras_internals.layer_tree(facts.graph.model)
+    return (type(layer).__name__ for layer in inside if isinstance(layer, BAKEABLE))
+
+
+def _sums(facts: Facts) -> Iterator[str]:
+    return (layer.cls.__name__ for layer in facts.layers.values() if layer.cls.__name__ == "Add")
 
 
 def _normalizations_with_weights(facts: Facts) -> Iterator[str]:
-    first_calls = (layer for layer in facts.layers.values() if facts.graph.is_first_call(layer.path))
+    first_calls = (layer for path, layer in facts.layers.items() if facts.graph.is_first_call(path))
     return (layer.cls.__name__ for layer in first_calls if norm_affine_map(facts.graph, layer) is not None)
 
 
 _STAGES = (
     _Stage("removed", removals, _layers),
-    _Stage("baked", substitutes, _layers),
-    _Stage("dropped a branch of zeros with", lambda facts: at_once(facts, zero_branches(facts)), _layers),
+    _Stage("baked", substitutes, _wrappers),
+    _Stage("dropped the zeros in", lambda facts: at_once(facts, zero_branches(facts)), _sums),
     _Stage("folded", _folds, _layers),
     _Stage(
         "folded the weights of",

@@ -102,6 +102,11 @@ def norm_affine_map(graph: ModelGraph, layer: LayerFacts) -> AffineMap | None:
     return None if channels is None else _per_channel(_or(own.gamma, 1.0), _or(own.beta, 0.0), channels)
 
 
+def maps_channels(layer: LayerFacts) -> bool:
+    """Whether `affine_map` knows the kind of layer."""
+    return any(is_such(layer) for is_such, _ in _READERS)
+
+
 def is_plain_batch_norm(layer: LayerFacts) -> bool:
     """Whether a layer computes what batch normalization does at inference: a subclass may compute something else."""
     module = getattr(layer.cls, "call").__module__  # noqa: B009

@@ -93,7 +93,7 @@ def plain_weights(facts: Facts, layer: LayerFacts) -> tuple[list[np.ndarray], np
     return [array for name, array in arrays if name != "bias"], next((a for name, a in arrays if name == "bias"), None)
 
 
-def linear_layers_before(facts: Facts, path: str) -> Folding:
+def linear_layers_before(facts: Facts, path: str, gone: Container[str] = ()) -> Folding:
     """The layers before a map per channel whose output it maps, if they can take it up.
 
     `γ · (W·x + b − μ) / √(σ² + ε) + β` is the linear layer `(s·W)·x + (s·(b − μ) + β)` with `s = γ / √(σ² + ε)`, if
@@ -103,6 +103,7 @@ def linear_layers_before(facts: Facts, path: str) -> Folding:
     Args:
         facts: What is known of the model.
         path: Path of a call of a batch normalization or another layer that maps channels.
+        gone: Paths of calls to look through, of maps that were folded before this one.
 
     Returns:
         The linear layers, or the reason why there are none.
@@ -119,10 +120,10 @@ def linear_layers_before(facts: Facts, path: str) -> Folding:
     References:
         Jacob et al. 2018, arXiv:1712.05877, section 3.2.
     """
-    return _WalkBack(facts, path).folding()
+    return _WalkBack(facts, path, gone).folding()
 
 
-def linear_layers_after(facts: Facts, path: str) -> Folding:
+def linear_layers_after(facts: Facts, path: str, gone: Container[str] = ()) -> Folding:
     """The layers after a map per channel that read it, if all of them can take it up.
 
     `W·(s · x + t) + b` is the linear layer `(W·s)·x + (W·t + b)`; where the layer pads with zeros, only if `t = 0`.
@@ -130,6 +131,7 @@ def linear_layers_after(facts: Facts, path: str) -> Folding:
     Args:
         facts: What is known of the model.
         path: Path of a call of a batch normalization or another layer that maps channels.
+        gone: Paths of calls to look through, of maps that were folded before this one.
 
     Returns:
         The linear layers, or the reason why there are none.
@@ -143,7 +145,7 @@ def linear_layers_after(facts: Facts, path: str) -> Folding:
     >>> [taker.path for taker in linear_layers_after(facts, "norm").takers]
     ['dense']
     """
-    return _WalkOn(facts, path).folding()
+    return _WalkOn(facts, path, gone).folding()
 
 
 class _CannotFoldError(Exception):
@@ -164,6 +166,7 @@ class _Walk(ABC):
 
     facts: Facts
     start: str
+    gone: Container[str]
     _passed: dict[str, Passage] = field(default_factory=dict, init=False)
     _arrived: dict[str, Passage] = field(default_factory=dict, init=False)
     _conditions: set[Condition] = field(default_factory=set, init=False)
@@ -206,10 +209,13 @@ class _Walk(ABC):
     def _passes(self, stop: _Stop) -> bool:
         """Whether the walk goes on behind a node."""
         layer = self.facts[stop.path]
-        return layer.kind not in LINEAR_KINDS and self._past(layer, stop.passage) is not None
+        return layer.kind not in LINEAR_KINDS and self._behind(stop) is not None
+
+    def _behind(self, stop: _Stop) -> Passage | None:
+        return stop.passage if stop.path in self.gone else self._past(self.facts[stop.path], stop.passage)
 
     def _following(self, stop: _Stop) -> Iterator[_Stop]:
-        passage = self._past(self.facts[stop.path], stop.passage)
+        passage = self._behind(stop)
         assert passage is not None
         self._conditions |= passage.conditions
         yield from self._on(stop.path, passage)

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from advisor.facts import Facts, LayerFacts
-from advisor.facts.affine_maps import affine_map, is_plain_batch_norm
+from advisor.facts.affine_maps import affine_map, maps_channels
 from advisor.facts.commuting import Condition
 from advisor.facts.folding import Folding, linear_layers_after, linear_layers_before, unmet
 from advisor.rules.base import Case, Rule
@@ -97,12 +97,12 @@ class UnfoldableBatchNorm(Rule):
     def check(self, facts: Facts) -> Iterator[Finding]:
         if facts.target != "mobile":
             return
+        gone = _folded(facts)
         by_reason: dict[str, list[str]] = defaultdict(list)
         for norm in facts.batch_norms():
             # Inside a layer written in Python the calls are not known, so nothing can be said.
-            reason = _reason_to_stay(facts, norm) if facts.graph.nodes[norm.path].call is not None else None
-            if reason:
-                by_reason[reason].append(norm.path)
+            if norm.path not in gone and facts.graph.nodes[norm.path].call is not None:
+                by_reason[_reason_to_stay(facts, norm, gone)].append(norm.path)
         for reason, paths in by_reason.items():
             calls = sum(len(facts.graph.calls_of(path)) for path in paths)
             one = len(paths) == 1
@@ -114,18 +114,42 @@ class UnfoldableBatchNorm(Rule):
             )
 
 
-def _reason_to_stay(facts: Facts, norm: LayerFacts) -> str | None:
-    if not is_plain_batch_norm(norm):
+def _folded(facts: Facts) -> set[str]:
+    """The calls of all layers that fold, one after the other."""
+    maps = [layer for layer in facts.layers.values() if maps_channels(layer)]
+    gone: set[str] = set()
+    found = [True]
+    while any(found):
+        waiting = [layer for layer in maps if layer.path not in gone]
+        found = [None in _obstacles(facts, layer, gone) for layer in waiting]
+        for layer, folds in zip(waiting, found, strict=True):
+            gone.update(facts.graph.calls_of(layer.path) if folds else ())
+    return gone
+
+
+def _folds_in_the_converter(facts: Facts, layer: LayerFacts, folding: Folding) -> bool:
+    """Whether TensorFlow's converter does it by itself: directly after one linear layer."""
+    return folding.is_direct and [taker.path for taker in folding.takers] == list(facts.graph.producers(layer.path))
+
+
+def _reason_to_stay(facts: Facts, norm: LayerFacts, gone: set[str]) -> str:
+    if not maps_channels(norm):
         return "its class computes in its own way"
-    foldings = linear_layers_before(facts, norm.path), linear_layers_after(facts, norm.path)
-    obstacles = [_obstacle(facts, norm, folding) for folding in foldings]
-    known = [obstacle for obstacle in dict.fromkeys(obstacles) if obstacle is not None]
-    return ", and ".join(known) if None not in obstacles else None
+    return ", and ".join(dict.fromkeys(filter(None, _obstacles(facts, norm, gone))))
 
 
-def _obstacle(facts: Facts, norm: LayerFacts, folding: Folding) -> str | None:
-    if folding.reason or not folding.conditions:
+def _obstacles(facts: Facts, layer: LayerFacts, gone: set[str]) -> tuple[str | None, str | None]:
+    """What keeps a layer from being folded into those before it, and into those after it."""
+    before, after = (find(facts, layer.path, gone) for find in (linear_layers_before, linear_layers_after))
+    return _obstacle(facts, layer, before), _obstacle(facts, layer, after)
+
+
+def _obstacle(facts: Facts, layer: LayerFacts, folding: Folding) -> str | None:
+    if folding.reason:
         return folding.reason
-    values = affine_map(facts.graph, norm) if facts.model.trained else None
+    refused = any(facts.graph.refusal(path) for path in (layer.path, *(taker.path for taker in folding.takers)))
+    if refused and not _folds_in_the_converter(facts, layer, folding):
+        return "the code around it cannot be rewritten"
+    values = affine_map(facts.graph, layer) if facts.model.trained else None
     in_the_way = list(folding.conditions) if values is None else unmet(folding.conditions, values)
     return next((condition for condition in Condition if condition in in_the_way), None)
