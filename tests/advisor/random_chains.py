@@ -10,7 +10,7 @@ from keras import layers
 
 from keras_normpack import InstanceNormalization, LayerScale, WeightNormalization, WeightStandardization
 
-SIDE = 6
+SIDE = 10
 MAPS = st.sampled_from(
     [
         layers.BatchNormalization,
@@ -32,8 +32,8 @@ BETWEEN = st.sampled_from(
         partial(layers.MaxPooling2D, 2, strides=1, padding="same"),
         partial(layers.ZeroPadding2D, 1),
         partial(layers.Cropping2D, ((1, 0), (0, 0))),
-        partial(layers.UpSampling2D, 2),
-        partial(layers.UpSampling2D, 2, interpolation="bilinear"),
+        partial(layers.UpSampling2D, (1, 2)),
+        partial(layers.UpSampling2D, (2, 1), interpolation="bilinear"),
         partial(layers.Dropout, 0.5),
         partial(layers.Activation, "linear"),
         layers.Identity,
@@ -56,16 +56,18 @@ def linear(draw):
                 partial(layers.Dense, 4),
                 partial(layers.Conv2D, 4, size, padding=padding),
                 partial(layers.Conv2D, 4, size, padding=padding, groups=2),
-                partial(layers.DepthwiseConv2D, size, padding=padding),
-                partial(layers.SeparableConv2D, 4, size, padding=padding, depth_multiplier=2),
+                partial(layers.DepthwiseConv2D, (2, size), padding=padding),
+                partial(layers.SeparableConv2D, 4, (2, size), padding=padding, depth_multiplier=2),
                 partial(layers.Conv2DTranspose, 4, size, padding=padding),
             ]
         )
     )
     wrap = draw(st.sampled_from([None, None, None, WeightNormalization, WeightStandardization]))
-    if wrap is None:
-        return partial(make, **arguments)
-    return lambda: wrap(make(**arguments))
+    return partial(make, **arguments) if wrap is None else partial(_wrapped, wrap, partial(make, **arguments))
+
+
+def _wrapped(wrap, make):
+    return wrap(make())
 
 
 STEPS = st.one_of(linear(), linear(), MAPS, MAPS, BETWEEN)
@@ -74,8 +76,8 @@ STEPS = st.one_of(linear(), linear(), MAPS, MAPS, BETWEEN)
 @st.composite
 def chains(draw):
     """Functions that build models of chains that split, meet, share layers, nest, and have several outputs."""
-    first, left, right, last = (draw(st.lists(STEPS, min_size=low, max_size=4)) for low in (1, 0, 0, 1))
-    meeting = draw(st.sampled_from(["none", "concatenate", "add", "zero", "shared", "nested", "outputs"]))
+    first, left, right, last = (draw(st.lists(STEPS, min_size=low, max_size=3)) for low in (1, 0, 0, 1))
+    meeting = draw(st.sampled_from(list(_MEETINGS)))
     ending = draw(
         st.sampled_from(
             [
@@ -94,32 +96,64 @@ def chains(draw):
 
     def build():
         image = keras.Input((SIDE, SIDE, 4))
-        x = _through(image, first)
-        outputs = []
-        if meeting == "shared":
-            twin = [make() for make in left]
-            x = layers.Average()([_called(x, twin), _called(keras.ops.tanh(x), twin)])
-        elif meeting == "nested":
-            inner = keras.Input(x.shape[1:])
-            x, side = keras.Model(inner, [_through(inner, left), _through(inner, right)])(x)
-            outputs = [side]
-        elif meeting == "outputs":
-            outputs = [x]
-        elif meeting != "none":
-            a, b = _through(x, left), _through(x, right)
-            a, b = (
-                layers.Resizing(SIDE, SIDE, interpolation="nearest")(y) if a.shape != b.shape else y for y in (a, b)
-            )
-            if meeting == "concatenate":
-                x = layers.Conv2D(4, 1)(layers.BatchNormalization()(layers.Concatenate()([a, b])))
-            else:
-                b = LayerScale()(b) if meeting == "zero" else b
-                x = layers.Add()([a, b]) if meeting == "zero" else a + b
-        return keras.Model(
-            image, [_through(_through(x, last), ending), *outputs] if outputs else _through(_through(x, last), ending)
-        )
+        x, *sides = _MEETINGS[meeting](_through(image, first), left, right)
+        outputs = _through(x, [*last, *ending])
+        return keras.Model(image, [outputs, *sides] if sides else outputs)
 
     return build
+
+
+def _plain(x, left, right):
+    return (_through(x, left),)
+
+
+def _shared(x, left, right):
+    """The same layers called twice."""
+    twin = [make() for make in left]
+    return (layers.Average()([_called(x, twin), _called(keras.ops.tanh(x), twin)]),)
+
+
+def _nested(x, left, right):
+    """A model of two outputs, both of which are used."""
+    inner = keras.Input(x.shape[1:])
+    return keras.Model(inner, [_through(inner, left), _through(inner, right)])(x)
+
+
+def _side_output(x, left, right):
+    return _through(x, left), x
+
+
+def _concatenated(x, left, right):
+    joined = layers.Concatenate()(_alike(_through(x, left), _through(x, right)))
+    return (layers.Conv2D(4, 1)(layers.BatchNormalization()(joined)),)
+
+
+def _summed(x, left, right):
+    first, second = _alike(_through(x, left), _through(x, right))
+    return (first + second,)
+
+
+def _sum_with_zeros(x, left, right):
+    first, second = _alike(_through(x, left), _through(x, right))
+    return (layers.Add()([first, layers.Rescaling(0.0)(second)]),)
+
+
+def _alike(first, second):
+    """Both of one size."""
+    if first.shape == second.shape:
+        return [first, second]
+    return [layers.Resizing(SIDE, SIDE, interpolation="nearest")(x) for x in (first, second)]
+
+
+_MEETINGS = {
+    "none": _plain,
+    "shared": _shared,
+    "nested": _nested,
+    "side output": _side_output,
+    "concatenate": _concatenated,
+    "sum": _summed,
+    "sum with zeros": _sum_with_zeros,
+}
 
 
 def _through(x, steps):
