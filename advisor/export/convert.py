@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import keras
 
 from advisor.export.errors import ExportError
-from advisor.export.layer_names import LayerNames, read_layer_names
+from advisor.export.layer_scopes import LayerScopes, read_layer_scopes
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
 from advisor.litert.conversion import convert_function
@@ -86,13 +86,13 @@ def float_operators(
         flatbuffer: The quantized model.
     """
     found = [operator for operator in read_operators(flatbuffer) if operator.computes_in_float]
-    return _with_layers(found, read_layer_names(model, signature, outputs)) if found else ()
+    return _with_layers(found, read_layer_scopes(model, signature, outputs)) if found else ()
 
 
 def _refuse_loops(model: keras.Model, signature: Signature, flatbuffer: bytes, precision: str) -> None:
     loops = [operator for operator in read_operators(flatbuffer) if operator.name == LOOP]
     if loops:
-        found = _with_layers(loops, read_layer_names(model, signature))
+        found = _with_layers(loops, read_layer_scopes(model, signature))
         raise ExportError(
             f"Model '{model.name}' cannot be exported in {precision}: LiteRT reads no ranges inside loops. Build "
             "recurrent layers with `unroll=True`, or take quantize='dynamic', which needs no ranges. "
@@ -110,7 +110,7 @@ def _refuse_floats(model: keras.Model, signature: Signature, outputs: tuple[str,
         )
 
 
-def _with_layers(operators: list[Operator], names: LayerNames) -> tuple[LayerOperator, ...]:
+def _with_layers(operators: list[Operator], names: LayerScopes) -> tuple[LayerOperator, ...]:
     return tuple(dict.fromkeys(LayerOperator(operator.name, names.of(operator)) for operator in operators))
 
 
@@ -127,14 +127,12 @@ def _conversion_error(model: keras.Model, signature: Signature, error: Exception
     )
 
 
-def _unsupported_operators(
-    model: keras.Model, signature: Signature, error: Exception
-) -> tuple[LayerOperator, ...]:
+def _unsupported_operators(model: keras.Model, signature: Signature, error: Exception) -> tuple[LayerOperator, ...]:
     """The operators a `ConverterError` complains about, each once."""
     refused = [data for data in getattr(error, "errors", []) if data.operator.name]
     if not refused:
         return ()
-    names = read_layer_names(model, signature)
+    names = read_layer_scopes(model, signature)
     found = []
     for data in refused:
         path = data.location.call[0].name.split("@")[0] if data.location.call else ""

@@ -127,6 +127,4 @@ class LiteRTModel:
 
     def outputs(self) -> dict[str, np.ndarray]:
         """A copy of the outputs of the last run, by name."""
-        return {
-            name: tensor.real(self._interpreter.get_tensor(tensor.index)) for name, tensor in self._outputs.items()
-        }
+        return {name: tensor.real(self._interpreter.get_tensor(tensor.index)) for name, tensor in self._outputs.items()}

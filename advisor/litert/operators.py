@@ -49,7 +49,7 @@ def read_operators(flatbuffer: bytes) -> tuple[Operator, ...]:
 
     model = schema.Model.GetRootAs(flatbuffer, 0)
     names = [_operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
-    found = []
+    found: list[Operator] = []
     for number in range(model.SubgraphsLength()):
         graph = model.Subgraphs(number)
         operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]

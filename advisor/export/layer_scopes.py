@@ -17,7 +17,7 @@ from advisor.litert.operators import Operator
 
 
 @dataclass(frozen=True)
-class LayerNames:
+class LayerScopes:
     """The name scopes that the layers of a model were called in.
 
     Attributes:
@@ -29,7 +29,12 @@ class LayerNames:
     outputs: Mapping[str, str]
 
     def at(self, path: str) -> str | None:
-        """The innermost layer on the path of an operation, such as `net_1/block_1/act_1/Atanh`; None if unknown."""
+        """The innermost layer on the path of an operation, such as `net_1/block_1/act_1/Atanh`; None if unknown.
+
+        Example:
+        >>> LayerScopes({"net_1": "net", "net_1/act_1": "act"}, {}).at("net_1/act_1/Atanh@__inference_serve_7")
+        'act'
+        """
         segments = path.split("@")[0].split(";")[0].split("/")
         for length in range(len(segments), 0, -1):
             name = self.scopes.get("/".join(segments[:length]))
@@ -43,7 +48,7 @@ class LayerNames:
         return self.at(path) or path
 
 
-def read_layer_names(model: keras.Model, signature: Signature, outputs: tuple[str, ...] | None = None) -> LayerNames:
+def read_layer_scopes(model: keras.Model, signature: Signature, outputs: tuple[str, ...] | None = None) -> LayerScopes:
     """Traces a model and notes the scope of every call.
 
     TensorFlow numbers scopes so that they are unique: a layer `dense` may be called in the scope `dense_1`, and the
@@ -71,5 +76,11 @@ def read_layer_names(model: keras.Model, signature: Signature, outputs: tuple[st
 
     with calls_replaced(keras_internals.layer_tree(model), watch):
         traced = trace(model, signature, outputs)
-    behind = {name: tensor.op.inputs[0].op.name for name, tensor in traced.function.structured_outputs.items()}
-    return LayerNames(scopes, behind)
+    outputs_of = traced.function.structured_outputs
+    return LayerScopes(scopes, {name: _behind_identities(tensor).op.name for name, tensor in outputs_of.items()})
+
+
+def _behind_identities(tensor: Any) -> Any:
+    while tensor.op.type == "Identity":
+        (tensor,) = tensor.op.inputs
+    return tensor
