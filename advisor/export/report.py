@@ -121,7 +121,10 @@ class ExportReport:
         lines.append(f"difference from Keras: {self._difference()}")
         lines.extend(str(metric) for metric in self.task_metrics)
         if self.layer_errors:
-            shown = ", ".join(f"{e.layer} {_percent(e.added or 0.0)} (of {_percent(e.relative_rms)})" for e in worst(self.layer_errors))
+            shown = ", ".join(
+                f"{e.layer} {_percent(e.added or 0.0)} (of {_percent(e.relative_rms)})"
+                for e in worst(self.layer_errors)
+            )
             lines.append(f"layers that lose most: {shown}")
         if self.float_operators:
             lines.append("computed in float: " + ", ".join(self.float_operators))

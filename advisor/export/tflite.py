@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from advisor.export.convert import convert, float_operators
-from advisor.export.diagnosis import conversion_blamed, preparation_blamed
+from advisor.export.conversion import Conversion
+from advisor.export.convert import LayerOperator
 from advisor.export.errors import ExportError
 from advisor.export.keras_export import KerasExport, keras_export
-from advisor.export.layer_errors import LayerError, layer_errors, preparation_errors
+from advisor.export.layer_errors import LayerError
 from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
 from advisor.export.prepare import Prepared, prepare
 from advisor.export.quantization_advice import quantization_advice
@@ -29,20 +28,12 @@ from advisor.export.samples import (
 from advisor.export.signature import Signature, read_signature
 from advisor.export.task_metric import task_metrics
 from advisor.export.trace import trace
-from advisor.export.verify import (
-    Limit,
-    Outputs,
-    check,
-    difference,
-    keras_outputs,
-    limit_for,
-    litert_outputs,
-)
+from advisor.export.verify import FLOAT32_TOLERANCE, Difference, Limit, Outputs, keras_outputs, limit_for
 from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
-from advisor.litert.lowering import Lowering, choose_forms, lowered
+from advisor.litert.lowering import Lowering, choose_forms
 from advisor.litert.operators import flex_operators, operator_table
 from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
 from advisor.output_files import checked_target, complete_file
@@ -127,24 +118,21 @@ def export_tflite(
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
             lowering = _choose_forms(prepared, signature, expected.names, quantize)
-            with lowered(prepared.model, lowering):
-                exported = convert(
-                    prepared.model, signature, expected.names, allow_flex=allow_flex, quantization=quantization
-                )
-                in_float = (
-                    float_operators(prepared.model, signature, expected.names, exported)
-                    if quantize == INT8_FLOAT_FALLBACK
-                    else ()
-                )
-            conversion = Conversion(model, prepared, lowering, signature, quantization, allow_flex, exported)
-            operators = operator_table(exported)
-            flex = flex_operators(operators)
-            limit = limit_for(quantize, tolerance)
-            labels = None if given is None else given.labels
-            figures = {} if flex else _verify(conversion, samples, expected, labels, limit)
+            conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
+            exported, limit = conversion.in_float(), _float32_limit(quantize, tolerance)
+            flex = flex_operators(operator_table(exported))
+            checked = None if flex else conversion.verify(exported, limit, None)
+            in_float: tuple[LayerOperator, ...] = ()
+            layers: tuple[LayerError, ...] = ()
+            unknown: tuple[str, ...] = ()
+            if quantization is not None:
+                exported, limit = conversion.quantized(exported, quantization), limit_for(quantize, tolerance)
+                in_float = conversion.float_operators(exported) if quantize == INT8_FLOAT_FALLBACK else ()
+                if not flex:
+                    checked = conversion.verify(exported, limit, quantization)
+                    layers, unknown = _layers(conversion, quantization)
             by_keras = keras_export(model, signature)
-        if not flex:
-            figures |= _time(exported, by_keras, signature, samples)
+        latencies = {} if flex else _time(exported, by_keras, signature, samples)
         temporary.write_bytes(exported)
     return ExportReport(
         path=target,
@@ -153,19 +141,21 @@ def export_tflite(
         outputs=expected.names,
         size_bytes=len(exported),
         keras_size_bytes=by_keras.size_bytes,
-        operators=operators,
+        operators=operator_table(exported),
         keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
         lowered=lowering.descriptions,
         precision=quantize or FLOAT32,
         tolerance=limit.value,
         representative_samples=0 if drawn is None else drawn.count,
+        verified_samples=0 if checked is None else samples.count,
         representative_seed=None if drawn is None else seed,
         float_operators=tuple(map(str, in_float)),
-        notes=_notes(
-            mixed, prepared.refused, flex, by_keras, verified_on_representative=drawn is not None and given is drawn
-        ),
-        **figures,
+        notes=(*_notes(mixed, prepared.refused, flex, by_keras), *_data_notes(drawn, given), *unknown),
+        layer_errors=layers,
+        advice=quantization_advice(prepared.model, layers),
+        **({} if checked is None else _differences(checked, expected, None if given is None else given.labels)),
+        **latencies,
     )
 
 
@@ -244,64 +234,32 @@ def _choose_forms(
     return choose_forms(prepared.model, lambda: trace(prepared.model, signature, outputs))
 
 
-@dataclass(frozen=True, eq=False)
-class Conversion:
-    """A model and what was made of it."""
-
-    given: keras.Model
-    prepared: Prepared
-    lowering: Lowering
-    signature: Signature
-    quantization: Quantization | None
-    allow_flex: bool
-    flatbuffer: bytes
-
-    def layer_errors(self, samples: Samples, outputs: tuple[str, ...]) -> tuple[LayerError, ...]:
-        """How far every layer is from Keras."""
-        return layer_errors(
-            self.prepared.model,
-            self.signature,
-            samples,
-            outputs,
-            lowering=self.lowering,
-            quantization=self.quantization,
-            allow_flex=self.allow_flex,
-        )
+def _float32_limit(quantize: str | None, tolerance: float | None) -> Limit:
+    # What is to be quantized is held to the narrow limit of float32 first, so that nothing hides behind a wide one.
+    if quantize is None or tolerance is None:
+        return limit_for(None, tolerance)
+    return limit_for(None, max(tolerance, FLOAT32_TOLERANCE))
 
 
-def _verify(conversion: Conversion, samples: Samples, expected: Outputs, labels: Any, limit: Limit) -> dict[str, Any]:
-    """Compares the exported model with Keras; the figures by the names the report has for them."""
-    signature, prepared = conversion.signature, conversion.prepared
-    received = litert_outputs(LiteRTModel(conversion.flatbuffer), signature, samples, expected.names)
-    found = difference(expected, received)
-    check(found, limit, lambda: _explanation(conversion, samples, expected, limit))
-    errors: tuple[LayerError, ...] = ()
-    if conversion.quantization is not None:
-        errors = conversion.layer_errors(samples, expected.names)
+def _layers(conversion: Conversion, quantization: Quantization) -> tuple[tuple[LayerError, ...], tuple[str, ...]]:
+    """What the layers lose, and a note where that cannot be found: the model itself is verified all the same."""
+    try:
+        return conversion.layer_errors(quantization), ()
+    except ExportError as error:
+        return (), (f"what each layer loses is not known: {error}",)
+
+
+def _differences(checked: tuple[Outputs, Difference], expected: Outputs, labels: Any) -> dict[str, Any]:
+    """The figures of a comparison by the names the report has for them."""
+    received, found = checked
     return {
         "max_abs_difference": found.max_absolute,
         "max_relative_difference": found.max_relative,
         "mean_abs_difference": found.mean_absolute,
         "relative_rms_difference": found.relative_rms,
         "top1_agreement": found.top1_agreement,
-        "verified_samples": samples.count,
         "task_metrics": task_metrics(expected, received, labels),
-        "layer_errors": errors,
-        "advice": quantization_advice(prepared.model, errors),
     }
-
-
-def _explanation(conversion: Conversion, samples: Samples, expected: Outputs, limit: Limit) -> str:
-    """Where too large a difference comes from."""
-    signature, prepared = conversion.signature, conversion.prepared
-    in_float = limit_for(None, None)
-    try:
-        if not in_float.holds_for(difference(expected, keras_outputs(prepared.model, signature, samples))):
-            errors = preparation_errors(conversion.given, prepared.model, signature, samples, expected.names)
-            return preparation_blamed(errors, in_float, prepared.done)
-        return conversion_blamed(conversion.layer_errors(samples, expected.names), limit, conversion.lowering)
-    except ExportError as error:
-        return f"Which layer it comes from is not known: {error}."
 
 
 def _time(exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples) -> dict[str, Any]:
@@ -324,8 +282,6 @@ def _notes(
     refused: tuple[str, ...],
     flex: tuple[str, ...],
     by_keras: KerasExport,
-    *,
-    verified_on_representative: bool,
 ) -> tuple[str, ...]:
     notes = []
     if mixed:
@@ -333,8 +289,12 @@ def _notes(
     notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
-    if verified_on_representative:
-        notes.append("verified on the representative samples, for no `verify_data` was given")
     if by_keras.note is not None:
         notes.append(by_keras.note)
     return tuple(notes)
+
+
+def _data_notes(drawn: Labelled | None, given: Labelled | None) -> tuple[str, ...]:
+    if drawn is None or given is not drawn:
+        return ()
+    return ("verified on the representative samples, for no `verify_data` was given",)
