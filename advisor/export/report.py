@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from advisor.export.diagnosis import worst
+from advisor.export.layer_errors import LayerError
+from advisor.export.task_metric import TaskMetric
+
 THREADS = (1, 2)
 """Numbers of threads for which latency is measured."""
 
@@ -36,6 +40,15 @@ class ExportReport:
         mean_abs_difference: Mean absolute difference.
         top1_agreement: Share of samples with the same arg-max, for outputs of the shape `(batch, classes)`.
         verified_samples: Number of samples compared.
+        precision: `float32`, or what `quantize` was.
+        tolerance: The largest difference that was allowed: relative in float32, else relative root mean square.
+        relative_rms_difference: `‖y - k‖ / ‖k‖` over all samples, the largest over the outputs.
+        representative_samples: Number of samples that ranges were read off on.
+        representative_seed: Seed they were drawn by; None where there are none.
+        float_operators: Operators of a model in int8 that compute in float, each with its layer.
+        task_metrics: How good the model is on labelled data, in Keras and exported.
+        layer_errors: What a quantized model loses in each layer, in the order they are computed.
+        advice: What the layers that lose most call for.
     """
 
     path: Path
@@ -57,6 +70,15 @@ class ExportReport:
     mean_abs_difference: float | None = None
     top1_agreement: float | None = None
     verified_samples: int = 0
+    precision: str = "float32"
+    tolerance: float | None = None
+    relative_rms_difference: float | None = None
+    representative_samples: int = 0
+    representative_seed: int | None = None
+    float_operators: tuple[str, ...] = ()
+    task_metrics: tuple[TaskMetric, ...] = ()
+    layer_errors: tuple[LayerError, ...] = ()
+    advice: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The report in the types JSON has."""
@@ -71,6 +93,10 @@ class ExportReport:
             "keras_latency_ms": _by_text(self.keras_latency_ms),
             "latency_ratio": _by_text(self.latency_ratio),
             "notes": list(self.notes),
+            "float_operators": list(self.float_operators),
+            "task_metrics": [dataclasses.asdict(metric) for metric in self.task_metrics],
+            "layer_errors": [dataclasses.asdict(error) for error in self.layer_errors],
+            "advice": list(self.advice),
         }
 
     def __str__(self) -> str:
@@ -91,12 +117,23 @@ class ExportReport:
             ("operators", str(sum(self.operators.values())), str(sum(self.keras_operators.values()) or "-"), ""),
         ]
         lines = _aligned(rows)
+        lines.append(f"precision: {self._precision()}")
         lines.append(f"difference from Keras: {self._difference()}")
+        lines.extend(str(metric) for metric in self.task_metrics)
+        if self.layer_errors:
+            shown = ", ".join(
+                f"{e.layer} {_percent(e.added or 0.0)} (of {_percent(e.relative_rms)})"
+                for e in worst(self.layer_errors)
+            )
+            lines.append(f"layers that lose most: {shown}")
+        if self.float_operators:
+            lines.append("computed in float: " + ", ".join(self.float_operators))
         lines.append("operators: " + ", ".join(f"{name} {count}" for name, count in self.operators.items()))
         if self.preparation:
             lines.append("prepared: " + ", ".join(self.preparation))
         if self.lowered:
             lines.append("written for LiteRT: " + ", ".join(self.lowered))
+        lines.extend(f"advice: {line}" for line in self.advice)
         lines.extend(f"note: {note}" for note in self.notes)
         return "\n".join(lines)
 
@@ -108,10 +145,17 @@ class ExportReport:
             _ratio(self.latency_ratio.get(threads)),
         )
 
+    def _precision(self) -> str:
+        if not self.representative_samples:
+            return self.precision
+        return f"{self.precision}, ranges from {self.representative_samples} samples (seed {self.representative_seed})"
+
     def _difference(self) -> str:
         if self.max_abs_difference is None:
             return "not verified"
         text = f"{self.max_abs_difference:.1e} absolute, {self.max_relative_difference:.1e} relative"
+        if self.precision != "float32":
+            text += f", {self.relative_rms_difference:.1e} relative root mean square"
         if self.top1_agreement is not None:
             text += f", top-1 agreement {self.top1_agreement:.1%}"
         return f"{text} ({self.verified_samples} samples)"
@@ -133,6 +177,10 @@ def _kilobytes(size: int | None) -> str:
 
 def _milliseconds(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f} ms"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2g}%"
 
 
 def _ratio(value: float | None) -> str:

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
 import keras
 
-from advisor.export.convert import convert
+from advisor.export.conversion import Conversion
+from advisor.export.convert import LayerOperator
 from advisor.export.errors import ExportError
 from advisor.export.keras_export import KerasExport, keras_export
+from advisor.export.layer_errors import LayerError
 from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
-from advisor.export.prepare import prepare
+from advisor.export.prepare import Prepared, prepare
+from advisor.export.quantization_advice import quantization_advice
 from advisor.export.report import THREADS, ExportReport
-from advisor.export.samples import Samples, first_samples, samples_for
+from advisor.export.samples import (
+    Labelled,
+    Samples,
+    calibration_samples,
+    drawn_samples,
+    samples_for,
+    verification_samples,
+)
 from advisor.export.signature import Signature, read_signature
+from advisor.export.task_metric import task_metrics
 from advisor.export.trace import trace
-from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
+from advisor.export.verify import FLOAT32_TOLERANCE, Difference, Limit, Outputs, keras_outputs, limit_for
 from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
-from advisor.litert.lowering import choose_forms, lowered
+from advisor.litert.lowering import Lowering, choose_forms
 from advisor.litert.operators import flex_operators, operator_table
+from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
 from advisor.output_files import checked_target, complete_file
 
 RANDOM_SAMPLES = 4
+FLOAT32 = "float32"
 
 
 def export_tflite(
@@ -34,29 +48,43 @@ def export_tflite(
     *,
     quantize: str | None = None,
     representative_data: Any = None,
+    representative_samples: int = 128,
     verify_data: Any = None,
     batch_size: int = 1,
     allow_flex: bool = False,
+    tolerance: float | None = None,
+    seed: int = 0,
 ) -> ExportReport:
     """Exports a model to TFLite, without what only training needs, verified in LiteRT and timed.
 
-    The model is prepared on a copy (training-only layers removed, batch normalization folded), converted in float32
-    with static shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was
-    given, and timed beside Keras's own export. The file appears only when every check has
-    passed; an existing file is kept until then. The relative difference of an output is `max|y - k| / max|k|` over all
-    samples, `k` from Keras and `y` from LiteRT; more than 1e-4 is an error.
+    The model is prepared on a copy (training-only layers removed, batch normalization folded), converted with static
+    shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was given, and
+    timed beside Keras's own export, which is in float32. The file appears only when every check has passed; an existing
+    file is kept until then.
+
+    In float32 the difference of an output is `max|y - k| / max|k|` over all samples, `k` from Keras and `y` from
+    LiteRT; more than 1e-4 is an error. Quantized, it is `‖y - k‖ / ‖k‖`; the limits are in `advisor.export.verify`. The
+    error names the first layer that differs by more. What a quantized model loses in each layer is in the report.
 
     Args:
         model: A built `keras.Model`. It is not changed. Mixed precision models are exported, and compared, in float32.
         path: The file to write; must end in `.tflite`.
-        quantize: Must be None: the model is exported in float32.
-        representative_data: Must be None: only quantization uses it.
+        quantize: None for float32; `"float16"` stores weights in half the bytes; `"dynamic"` stores weights in int8
+            and computes activations in float; `"int8"` has integers only, inputs and outputs too, as microcontrollers
+            and the Edge TPU need it; `"int8_float_fallback"` has float inputs and outputs, and computes in float what
+            LiteRT has no int8 kernel for.
+        representative_data: For the last two, data that the ranges of activations are read off on: what `verify_data`
+            takes, and what `fit` was given is best. Must be None for the others.
+        representative_samples: How many samples of it are used, drawn at random by `seed`; at least 1.
         verify_data: Inputs to verify on: arrays in the structure of the model's inputs, `(x, y)`, or a data set of such
-            batches (its first batch is used), at most 128 samples. They also give the shapes a model leaves open. None
-            draws 4 random samples.
+            batches, of which the first 128 samples are used, and up to 1,000 where there are labels, which a metric of
+            the task is computed on. They also give the shapes a model leaves open. None takes the representative
+            samples, or where there are none draws 4 random ones.
         batch_size: Size of the batch axis of the exported model, at least 1.
         allow_flex: Whether operators that LiteRT lacks may be left to TensorFlow's kernels. The app then has to link
             the Flex delegate, and the file is neither verified nor timed here, which the report says.
+        tolerance: The largest difference allowed, above 0; None takes the limit of the precision.
+        seed: Seed of the draw of representative samples.
 
     Returns:
         Sizes, latencies, differences, operators and what was done.
@@ -75,23 +103,36 @@ def export_tflite(
     ({'FULLY_CONNECTED': 1}, ('removed 1 Dropout',), True)
     """
     target = checked_target(path, suffix=".tflite")
-    _check_arguments(quantize, representative_data, batch_size)
+    _check_arguments(quantize, representative_data, representative_samples, batch_size, tolerance)
     _check_model(model)
     mixed = mixed_policies(model)
-    given = None if verify_data is None else first_samples(model, verify_data)
-    signature = read_signature(model, given, batch_size)
+    drawn = (
+        None if representative_data is None else drawn_samples(model, representative_data, representative_samples, seed)
+    )
+    given = drawn if verify_data is None else verification_samples(model, verify_data)
+    signature = read_signature(model, None if given is None else given.inputs, batch_size)
+    quantization = _quantization(quantize, signature, drawn)
     with complete_file(target) as temporary:
-        samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given)
+        samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given.inputs)
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
-            lowering = choose_forms(prepared.model, lambda: trace(prepared.model, signature, expected.names))
-            with lowered(prepared.model, lowering):
-                exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
+            lowering = _choose_forms(prepared, signature, expected.names, quantize)
+            conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
+            exported, limit = conversion.in_float(), _float32_limit(quantize, tolerance)
+            flex = flex_operators(operator_table(exported))
+            checked = None if flex else conversion.verify(exported, limit, None)
+            in_float: tuple[LayerOperator, ...] = ()
+            layers: tuple[LayerError, ...] = ()
+            unknown: tuple[str, ...] = ()
+            if quantization is not None:
+                exported, limit = conversion.quantized(exported, quantization), limit_for(quantize, tolerance)
+                in_float = conversion.float_operators(exported) if quantize == INT8_FLOAT_FALLBACK else ()
+                if not flex:
+                    checked = conversion.verify(exported, limit, quantization)
+                    layers, unknown = _layers(conversion, quantization)
             by_keras = keras_export(model, signature)
-        operators = operator_table(exported)
-        flex = flex_operators(operators)
-        figures = {} if flex else _measure(exported, by_keras, signature, samples, expected)
+        latencies = {} if flex else _time(exported, by_keras, signature, samples)
         temporary.write_bytes(exported)
     return ExportReport(
         path=target,
@@ -100,28 +141,57 @@ def export_tflite(
         outputs=expected.names,
         size_bytes=len(exported),
         keras_size_bytes=by_keras.size_bytes,
-        operators=operators,
+        operators=operator_table(exported),
         keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
         lowered=lowering.descriptions,
-        notes=_notes(mixed, prepared.refused, flex, by_keras),
-        **figures,
+        precision=quantize or FLOAT32,
+        tolerance=limit.value,
+        representative_samples=0 if drawn is None else drawn.count,
+        verified_samples=0 if checked is None else samples.count,
+        representative_seed=None if drawn is None else seed,
+        float_operators=tuple(map(str, in_float)),
+        notes=(*_notes(mixed, prepared.refused, flex, by_keras), *_data_notes(drawn, given), *unknown),
+        layer_errors=layers,
+        advice=quantization_advice(prepared.model, layers),
+        **({} if checked is None else _differences(checked, expected, None if given is None else given.labels)),
+        **latencies,
     )
 
 
-def _check_arguments(quantize: str | None, representative_data: Any, batch_size: int) -> None:
-    if quantize is not None:
+def _check_arguments(
+    quantize: str | None,
+    representative_data: Any,
+    representative_samples: int,
+    batch_size: int,
+    tolerance: float | None,
+) -> None:
+    if quantize is not None and quantize not in PRECISIONS:
         raise ExportError(
-            "`quantize` must be None: models are exported in float32, no other precision is supported yet. "
+            f"`quantize` must be None for float32, or one of {', '.join(map(repr, PRECISIONS))}. "
             f"Received: quantize={quantize!r}"
         )
-    if representative_data is not None:
+    if quantize in CALIBRATED and representative_data is None:
         raise ExportError(
-            "`representative_data` must be None, for only quantization uses it; to verify on data pass `verify_data`. "
-            f"Received: representative_data of type {type(representative_data).__name__}"
+            f"quantize={quantize!r} needs `representative_data`, which the ranges of activations are read off on: pass "
+            "data as `fit` was given it, or take quantize='dynamic', which needs none. "
+            "Received: representative_data=None"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ExportError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}")
+    if quantize not in CALIBRATED and representative_data is not None:
+        raise ExportError(
+            f"`representative_data` must be None, for only {' and '.join(map(repr, CALIBRATED))} use it; to verify on "
+            f"data pass `verify_data`. Received: quantize={quantize!r}, representative_data of type "
+            f"{type(representative_data).__name__}"
+        )
+    _check_count("representative_samples", representative_samples)
+    _check_count("batch_size", batch_size)
+    if tolerance is not None and not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
+        raise ExportError(f"`tolerance` must be a number above 0, or None. Received: tolerance={tolerance!r}")
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ExportError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
 
 
 def _check_model(model: keras.Model) -> None:
@@ -150,12 +220,50 @@ def _random_samples(model: keras.Model, batch_size: int) -> Any:
     return sample_inputs(model, batch_size=max(RANDOM_SAMPLES, batch_size))
 
 
-def _measure(
-    exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples, expected: Outputs
-) -> dict[str, Any]:
-    """Verifies and times the exported model; the figures by the names the report has for them."""
-    found = difference(expected, litert_outputs(LiteRTModel(exported), signature, samples, expected.names))
-    check(found)
+def _quantization(precision: str | None, signature: Signature, drawn: Labelled | None) -> Quantization | None:
+    if precision is None:
+        return None
+    batches = [] if drawn is None else list(calibration_samples(signature, drawn).batches(signature.batch_size))
+    return Quantization(precision, batches)
+
+
+def _choose_forms(
+    prepared: Prepared, signature: Signature, outputs: tuple[str, ...], precision: str | None
+) -> Lowering:
+    # The one place that decides on forms by precision: calibrated ones (`precision in CALIBRATED`) take no loops.
+    return choose_forms(prepared.model, lambda: trace(prepared.model, signature, outputs))
+
+
+def _float32_limit(quantize: str | None, tolerance: float | None) -> Limit:
+    # What is to be quantized is held to the narrow limit of float32 first, so that nothing hides behind a wide one.
+    if quantize is None or tolerance is None:
+        return limit_for(None, tolerance)
+    return limit_for(None, max(tolerance, FLOAT32_TOLERANCE))
+
+
+def _layers(conversion: Conversion, quantization: Quantization) -> tuple[tuple[LayerError, ...], tuple[str, ...]]:
+    """What the layers lose, and a note where that cannot be found: the model itself is verified all the same."""
+    try:
+        return conversion.layer_errors(quantization), ()
+    except ExportError as error:
+        return (), (f"what each layer loses is not known: {error}",)
+
+
+def _differences(checked: tuple[Outputs, Difference], expected: Outputs, labels: Any) -> dict[str, Any]:
+    """The figures of a comparison by the names the report has for them."""
+    received, found = checked
+    return {
+        "max_abs_difference": found.max_absolute,
+        "max_relative_difference": found.max_relative,
+        "mean_abs_difference": found.mean_absolute,
+        "relative_rms_difference": found.relative_rms,
+        "top1_agreement": found.top1_agreement,
+        "task_metrics": task_metrics(expected, received, labels),
+    }
+
+
+def _time(exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples) -> dict[str, Any]:
+    """Times the exported model beside Keras's own; the figures by the names the report has for them."""
     batch = next(samples.batches(signature.batch_size))
     figures: dict[str, dict[int, float]] = {"latency_ms": {}, "keras_latency_ms": {}, "latency_ratio": {}}
     for threads in THREADS:
@@ -166,18 +274,14 @@ def _measure(
         if peer is not None:
             figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
             figures["latency_ratio"][threads] = median_ratio(seconds["exported"], seconds["keras"])
-    return {
-        "max_abs_difference": found.max_absolute,
-        "max_relative_difference": found.max_relative,
-        "mean_abs_difference": found.mean_absolute,
-        "top1_agreement": found.top1_agreement,
-        "verified_samples": samples.count,
-        **figures,
-    }
+    return figures
 
 
 def _notes(
-    mixed: tuple[str, ...], refused: tuple[str, ...], flex: tuple[str, ...], by_keras: KerasExport
+    mixed: tuple[str, ...],
+    refused: tuple[str, ...],
+    flex: tuple[str, ...],
+    by_keras: KerasExport,
 ) -> tuple[str, ...]:
     notes = []
     if mixed:
@@ -188,3 +292,9 @@ def _notes(
     if by_keras.note is not None:
         notes.append(by_keras.note)
     return tuple(notes)
+
+
+def _data_notes(drawn: Labelled | None, given: Labelled | None) -> tuple[str, ...]:
+    if drawn is None or given is not drawn:
+        return ()
+    return ("verified on the representative samples, for no `verify_data` was given",)
