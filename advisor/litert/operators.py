@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import cache
+from typing import Any
 
 FLEX_PREFIX = "Flex"
 
@@ -20,7 +21,7 @@ def operator_table(flatbuffer: bytes) -> dict[str, int]:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(flatbuffer, 0)
-    names = [_operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
+    names = operator_names(model)
     counts: Counter[str] = Counter()
     for index in range(model.SubgraphsLength()):
         graph = model.Subgraphs(index)
@@ -44,12 +45,21 @@ def flex_operators(operators: dict[str, int]) -> tuple[str, ...]:
     return tuple(name for name in operators if name.startswith(FLEX_PREFIX))
 
 
-def _operator_name(code: object) -> str:
-    custom = code.CustomCode()  # type: ignore[attr-defined]
+def operator_names(model: Any) -> list[str]:
+    """The names of a model's operator codes, by their index.
+
+    Args:
+        model: A `Model` of LiteRT's schema.
+    """
+    return [_operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
+
+
+def _operator_name(code: Any) -> str:
+    custom = code.CustomCode()
     if custom is not None:
         return custom.decode()
     # Codes above 127 do not fit the older, one-byte field.
-    return _builtin_names()[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]  # type: ignore[attr-defined]
+    return _builtin_names()[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
 
 
 @cache
