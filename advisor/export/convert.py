@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from advisor.export.errors import ExportError
+from advisor.export.layer_names import layer_in, layer_names
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
-from advisor.graph import keras_internals
 from advisor.litert.conversion import convert_function
 
 
@@ -69,7 +68,7 @@ def _conversion_error(model: keras.Model, error: Exception, allow_flex: bool) ->
 
 def _unsupported_operators(model: keras.Model, error: Exception) -> tuple[UnsupportedOperator, ...]:
     """The operators a `ConverterError` complains about, each once."""
-    layers = {layer.name for layer in keras_internals.layer_tree(model)}
+    layers = layer_names(model)
     found = [
         UnsupportedOperator(data.operator.name.removeprefix("tf."), _layer_in(data.location, layers))
         for data in getattr(error, "errors", [])
@@ -78,12 +77,7 @@ def _unsupported_operators(model: keras.Model, error: Exception) -> tuple[Unsupp
     return tuple(dict.fromkeys(found))
 
 
-def _layer_in(location: Any, layers: set[str]) -> str:
-    """The innermost layer named in a location such as `net_1/block_1/act_1/Atanh@__inference_serve_7`."""
+def _layer_in(location: Any, layers: frozenset[str]) -> str:
+    """The layer a location such as `net_1/block_1/act_1/Atanh@__inference_serve_7` lies in."""
     path = location.call[0].name.split("@")[0] if location.call else ""
-    for segment in reversed(path.split("/")):
-        # TensorFlow numbers a scope that is entered again.
-        for name in (segment, re.sub(r"_\d+$", "", segment)):
-            if name in layers:
-                return name
-    return path
+    return layer_in(path, layers) or path

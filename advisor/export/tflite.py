@@ -7,17 +7,17 @@ from typing import Any
 
 import keras
 
+from advisor.export.checks import check_exportable
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
 from advisor.export.keras_export import KerasExport, keras_export
-from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
+from advisor.export.precision import computing_in_float32, mixed_policies
 from advisor.export.prepare import prepare
 from advisor.export.report import THREADS, ExportReport
 from advisor.export.samples import Samples, first_samples, samples_for
 from advisor.export.signature import Signature, read_signature
 from advisor.export.trace import trace
 from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
-from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
@@ -76,7 +76,7 @@ def export_tflite(
     """
     target = checked_target(path, suffix=".tflite")
     _check_arguments(quantize, representative_data, batch_size)
-    _check_model(model)
+    check_exportable(model)
     mixed = mixed_policies(model)
     given = None if verify_data is None else first_samples(model, verify_data)
     signature = read_signature(model, given, batch_size)
@@ -122,28 +122,6 @@ def _check_arguments(quantize: str | None, representative_data: Any, batch_size:
         )
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ExportError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}")
-
-
-def _check_model(model: keras.Model) -> None:
-    if not isinstance(model, keras.Model):
-        raise ExportError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(
-            "TFLite export runs on the TensorFlow backend of Keras. Save the model, set KERAS_BACKEND=tensorflow and "
-            f"load it there. Received: backend={keras.backend.backend()!r}"
-        )
-    if not keras_internals.is_built(model):
-        raise ExportError(
-            f"Model '{model.name}' must be built: call it on a batch, or `model.build(input_shape)`, first. "
-            "Received: a model without weights"
-        )
-    for layer in keras_internals.layer_tree(model):
-        if getattr(layer, "stateful", False):
-            raise ExportError(
-                f"Layer '{layer.name}' must not be stateful: an exported function keeps nothing between calls. Build "
-                f"the model again with `stateful=False`. Received: {type(layer).__name__}(stateful=True)"
-            )
-    check_weights_are_float32(model)
 
 
 def _random_samples(model: keras.Model, batch_size: int) -> Any:

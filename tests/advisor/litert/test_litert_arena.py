@@ -13,10 +13,11 @@ from advisor.litert.conversion import convert_function
 
 
 def flatbuffer_of(model):
-    specs = {f"x{i}": tf.TensorSpec((1, *x.shape[1:]), x.dtype, f"x{i}") for i, x in enumerate(model.inputs)}
+    (x,) = model.inputs
+    specs = {"x": tf.TensorSpec((1, *x.shape[1:]), x.dtype, "x")}
 
     def serve(**inputs):
-        outputs = model(keras.tree.pack_sequence_as(model.input, [inputs[name] for name in specs]), training=False)
+        outputs = model(inputs["x"], training=False)
         return {f"y{i}": tf.identity(y) for i, y in enumerate(keras.tree.flatten(outputs))}
 
     return convert_function(tf.function(serve, autograph=False).get_concrete_function(**specs))
