@@ -1,0 +1,64 @@
+"""What an exported file says about itself: what it was made from and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import keras
+
+from advisor.export.verify import Difference
+
+
+def provenance(
+    model: keras.Model,
+    inputs: Mapping[str, Sequence[int | None]],
+    outputs: Mapping[str, Sequence[int | None]],
+    *,
+    precision: str = "float32",
+    preparation: Sequence[str] = (),
+    lowered: Sequence[str] = (),
+    verification: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The metadata entry of an exported file. It holds no path and no time, so that equal exports are equal files.
+
+    Args:
+        model: The model.
+        inputs: Shapes of the inputs, by name.
+        outputs: Shapes of the outputs, by name.
+        precision: How numbers are stored and computed.
+        preparation: What was done to the model.
+        lowered: Which layers are computed in another form.
+        verification: What `verification` gives; None where the file could not be verified.
+
+    Returns:
+        The entry, in types that JSON has.
+    """
+    return {
+        "keras_normpack": version("keras-normpack"),
+        "keras": keras.__version__,
+        "model": model.name,
+        "inputs": {name: list(shape) for name, shape in inputs.items()},
+        "outputs": {name: list(shape) for name, shape in outputs.items()},
+        "precision": precision,
+        "preparation": list(preparation),
+        "lowered": list(lowered),
+        "verification": None if verification is None else dict(verification),
+    }
+
+
+def verification(found: Difference, samples: int) -> dict[str, Any]:
+    """How well a file agreed with the Keras model, to three digits: more would differ from machine to machine.
+
+    Args:
+        found: The difference.
+        samples: Number of samples compared.
+    """
+    return {
+        "samples": samples,
+        "max_absolute": float(f"{found.max_absolute:.2e}"),
+        "max_relative": float(f"{found.max_relative:.2e}"),
+        "mean_absolute": float(f"{found.mean_absolute:.2e}"),
+        "top1_agreement": found.top1_agreement,
+    }
