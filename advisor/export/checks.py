@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import keras
 
 from advisor.export.errors import ExportError
@@ -38,3 +40,15 @@ def check_exportable(model: keras.Model) -> None:
                 f"the model again with `stateful=False`. Received: {type(layer).__name__}(stateful=True)"
             )
     check_weights_are_float32(model)
+
+
+def check_options(tolerance: float | None, verbose: int | str) -> None:
+    """Refuses values of arguments that all formats have.
+
+    Raises:
+        ExportError: If one is out of range.
+    """
+    if tolerance is not None and not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
+        raise ExportError(f"`tolerance` must be a number above 0, or None. Received: tolerance={tolerance!r}")
+    if verbose not in (0, 1, 2, "auto"):
+        raise ExportError(f"`verbose` must be 0, 1, 2 or 'auto'. Received: verbose={verbose!r}")

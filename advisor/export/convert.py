@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from advisor.export.errors import ExportError
-from advisor.export.layer_names import layer_in, layer_names
+from advisor.export.layer_scopes import LayerScopes, read_layer_scopes
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
 from advisor.litert.conversion import convert_function
+from advisor.litert.operators import LOOP, Operator, read_operators
+from advisor.litert.quantization import CALIBRATED, INT8, Quantization
 
 
 @dataclass(frozen=True)
-class UnsupportedOperator:
-    """An operator that has no LiteRT kernel.
+class LayerOperator:
+    """An operator and the layer that computes it.
 
     Attributes:
-        name: TensorFlow's name of the operator.
-        layer: The layer that computes it, or the path of the call where no layer's name is found in it.
+        name: The operator's name.
+        layer: The layer, or the path of the operation where no layer is found for it.
     """
 
     name: str
@@ -31,7 +32,14 @@ class UnsupportedOperator:
         return f"{self.name} (layer '{self.layer}')"
 
 
-def convert(model: keras.Model, signature: Signature, outputs: tuple[str, ...], *, allow_flex: bool = False) -> bytes:
+def convert(
+    model: keras.Model,
+    signature: Signature,
+    outputs: tuple[str, ...],
+    *,
+    allow_flex: bool = False,
+    quantization: Quantization | None = None,
+) -> bytes:
     """Converts a model with static shapes and the signature `serve`.
 
     Args:
@@ -39,22 +47,75 @@ def convert(model: keras.Model, signature: Signature, outputs: tuple[str, ...], 
         signature: Its inputs.
         outputs: The names of its flat outputs.
         allow_flex: Whether operators without a LiteRT kernel may be left to TensorFlow's (Flex delegate).
+        quantization: The precision; None for float32.
 
     Returns:
         The flatbuffer.
 
     Raises:
-        ExportError: If the model cannot be traced or converted; operators without a kernel are named with their layer.
+        ExportError: If the model cannot be traced or converted, holds a loop and is to be calibrated, or needs floats
+            where none are allowed; operators are named with their layer.
     """
     traced = trace(model, signature, outputs)
-    try:
-        return convert_function(traced.function, allow_flex=allow_flex)
-    except Exception as error:
-        raise _conversion_error(model, error, allow_flex) from error
+
+    def converted(precision: Quantization | None) -> bytes:
+        try:
+            return convert_function(traced.function, allow_flex=allow_flex, quantization=precision)
+        except Exception as error:
+            raise _conversion_error(model, signature, error, allow_flex) from error
+
+    if quantization is None or quantization.precision not in CALIBRATED:
+        return converted(quantization)
+    # Calibration of a loop ends the process, so one must be found before.
+    _refuse_loops(model, signature, converted(None), quantization.precision)
+    exported = converted(quantization)
+    if quantization.precision == INT8:
+        _refuse_floats(model, signature, outputs, exported)
+    return exported
 
 
-def _conversion_error(model: keras.Model, error: Exception, allow_flex: bool) -> ExportError:
-    unsupported = _unsupported_operators(model, error)
+def float_operators(
+    model: keras.Model, signature: Signature, outputs: tuple[str, ...], flatbuffer: bytes
+) -> tuple[LayerOperator, ...]:
+    """The operators of a quantized model that compute in float, each with its layer, once.
+
+    Args:
+        model: The model it was converted from, in the forms it was converted in.
+        signature: The model's inputs.
+        outputs: The names of its outputs.
+        flatbuffer: The quantized model.
+    """
+    found = [operator for operator in read_operators(flatbuffer) if operator.computes_in_float]
+    return _with_layers(found, read_layer_scopes(model, signature, outputs)) if found else ()
+
+
+def _refuse_loops(model: keras.Model, signature: Signature, flatbuffer: bytes, precision: str) -> None:
+    loops = [operator for operator in read_operators(flatbuffer) if operator.name == LOOP]
+    if loops:
+        found = _with_layers(loops, read_layer_scopes(model, signature))
+        raise ExportError(
+            f"Model '{model.name}' cannot be exported in {precision}: LiteRT reads no ranges inside loops. Build "
+            "recurrent layers with `unroll=True`, or take quantize='dynamic', which needs no ranges. "
+            f"Received: {', '.join(map(str, found))}"
+        )
+
+
+def _refuse_floats(model: keras.Model, signature: Signature, outputs: tuple[str, ...], flatbuffer: bytes) -> None:
+    found = float_operators(model, signature, outputs, flatbuffer)
+    if found:
+        raise ExportError(
+            f"Model '{model.name}' cannot be computed in int8 alone: LiteRT has no int8 kernel for some of its "
+            "operators. Replace them, or take quantize='int8_float_fallback', which computes these in float. "
+            f"Received: {', '.join(map(str, found))}"
+        )
+
+
+def _with_layers(operators: list[Operator], names: LayerScopes) -> tuple[LayerOperator, ...]:
+    return tuple(dict.fromkeys(LayerOperator(operator.name, names.of(operator)) for operator in operators))
+
+
+def _conversion_error(model: keras.Model, signature: Signature, error: Exception, allow_flex: bool) -> ExportError:
+    unsupported = _unsupported_operators(model, signature, error)
     if not unsupported:
         return ExportError(f"TensorFlow's converter refused model '{model.name}'. Received: {error}")
     remedy = "Replace them by `keras.ops` that LiteRT has"
@@ -66,18 +127,14 @@ def _conversion_error(model: keras.Model, error: Exception, allow_flex: bool) ->
     )
 
 
-def _unsupported_operators(model: keras.Model, error: Exception) -> tuple[UnsupportedOperator, ...]:
+def _unsupported_operators(model: keras.Model, signature: Signature, error: Exception) -> tuple[LayerOperator, ...]:
     """The operators a `ConverterError` complains about, each once."""
-    layers = layer_names(model)
-    found = [
-        UnsupportedOperator(data.operator.name.removeprefix("tf."), _layer_in(data.location, layers))
-        for data in getattr(error, "errors", [])
-        if data.operator.name
-    ]
+    refused = [data for data in getattr(error, "errors", []) if data.operator.name]
+    if not refused:
+        return ()
+    names = read_layer_scopes(model, signature)
+    found = []
+    for data in refused:
+        path = data.location.call[0].name.split("@")[0] if data.location.call else ""
+        found.append(LayerOperator(data.operator.name.removeprefix("tf."), names.at(path) or path))
     return tuple(dict.fromkeys(found))
-
-
-def _layer_in(location: Any, layers: frozenset[str]) -> str:
-    """The layer a location such as `net_1/block_1/act_1/Atanh@__inference_serve_7` lies in."""
-    path = location.call[0].name.split("@")[0] if location.call else ""
-    return layer_in(path, layers) or path

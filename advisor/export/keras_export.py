@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 from advisor.export.signature import Signature, symbolic_inputs
+from advisor.litert.arena import arena_bytes
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.operators import flex_operators, operator_table
 from advisor.native_log import native_log_held_back
@@ -35,6 +36,11 @@ class KerasExport:
     def size_bytes(self) -> int | None:
         """Size of the file."""
         return None if self.flatbuffer is None else len(self.flatbuffer)
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """Peak memory of its tensors, for a batch of one where it leaves the batch open."""
+        return None if self.flatbuffer is None else arena_bytes(self.flatbuffer)
 
     def load(self, signature: Signature, num_threads: int = 1) -> LiteRTModel | None:
         """The file in LiteRT with the shapes of a signature; None where it cannot be run."""

@@ -19,14 +19,13 @@ import keras
 import numpy as np
 
 from advisor.export.checks import check_exportable
-from advisor.export.convert import UnsupportedOperator
+from advisor.export.convert import LayerOperator
 from advisor.export.errors import ExportError
-from advisor.export.layer_names import layer_in, layer_names
+from advisor.export.layer_scopes import LayerScopes, scopes_noted
 from advisor.export.open_batch import Format, OpenModel, Run, export_open_batch
 from advisor.export.provenance import provenance
 from advisor.export.report import ExportReport
 from advisor.export.signature import Signature
-from advisor.export.verify import FLOAT32_TOLERANCE
 from advisor.litert.metadata import ENTRY
 from advisor.native_log import native_log_held_back
 from advisor.output_files import checked_target, complete_file
@@ -39,7 +38,7 @@ def export_onnx(
     path: str | os.PathLike[str],
     *,
     verify_data: Any = None,
-    tolerance: float = FLOAT32_TOLERANCE,
+    tolerance: float | None = None,
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> ExportReport:
@@ -53,7 +52,7 @@ def export_onnx(
         model: A built `keras.Model`. It is not changed.
         path: The file to write; must end in `.onnx`.
         verify_data: Inputs to verify on, as in `export_tflite`. None draws 4 random samples.
-        tolerance: Largest relative difference of an output from Keras, above 0.
+        tolerance: Largest relative difference of an output from Keras, above 0; None takes 1e-4.
         seed: Seed of the random samples.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
@@ -105,15 +104,14 @@ def _write(opened: OpenModel, path: Path) -> None:
 
     flat = _Flat(opened.model, opened.signature, opened.outputs)
     specs = list(opened.specs().values())
-    try:
-        with _quiet():
-            flat.export(
-                path, format="onnx", verbose=False, input_signature=specs if len(specs) == 1 else [specs]
-            )
-    except Exception as error:
-        raise _refusal(opened.model, error) from error
+    with scopes_noted(opened.model) as scopes:
+        try:
+            with _quiet():
+                flat.export(path, format="onnx", verbose=False, input_signature=specs if len(specs) == 1 else [specs])
+        except Exception as error:
+            raise _refusal(opened.model, LayerScopes(scopes, {}), error) from error
     written = onnx.load(path)
-    _check_operators(opened.model, written)
+    _check_operators(opened.model, LayerScopes(scopes, {}), written)
     # Keras's exporter returns a dictionary in the order of its keys, and names none of it.
     _name_outputs(written.graph, sorted(opened.outputs))
     _name_axes(written.graph)
@@ -172,13 +170,12 @@ def _nodes(graph: Any) -> Iterator[Any]:
                 yield from _nodes(inner)
 
 
-def _check_operators(model: keras.Model, written: Any) -> None:
+def _check_operators(model: keras.Model, layers: LayerScopes, written: Any) -> None:
     """tf2onnx writes operators that it cannot convert into the file, under TensorFlow's name."""
     import onnx
 
-    layers = layer_names(model)
     unknown = [
-        UnsupportedOperator(node.op_type, layer_in(node.name, layers) or node.name)
+        LayerOperator(node.op_type, layers.at(node.name) or node.name)
         for node in _nodes(written.graph)
         if node.domain in ("", "ai.onnx") and not onnx.defs.has(node.op_type)
     ]
@@ -189,13 +186,13 @@ def _check_operators(model: keras.Model, written: Any) -> None:
         )
 
 
-def _refusal(model: keras.Model, error: Exception) -> ExportError:
-    layers = layer_names(model)
+def _refusal(model: keras.Model, layers: LayerScopes, error: Exception) -> ExportError:
     paths = re.findall(r"[\w.-]+(?:/[\w.-]+)+", str(error))
-    named = next((layer for path in paths if (layer := layer_in(path, layers)) is not None), None)
+    named = next((layer for path in paths if (layer := layers.at(path)) is not None), None)
     where = f" It names layer '{named}'." if named is not None else ""
+    said = " ".join(str(error).split())
     return ExportError(
-        f"Keras's ONNX exporter refused model '{model.name}'.{where} Received: {type(error).__name__}: {' '.join(str(error).split())}"
+        f"Keras's ONNX exporter refused model '{model.name}'.{where} Received: {type(error).__name__}: {said}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from advisor.export.checks import check_options
+from advisor.export.diagnosis import preparation_blamed
+from advisor.export.layer_errors import preparation_errors
 from advisor.export.precision import computing_in_float32, mixed_policies
-from advisor.export.prepare import prepare
+from advisor.export.prepare import Prepared, prepare
 from advisor.export.report import ExportReport
-from advisor.export.samples import Samples, first_samples, samples_for
+from advisor.export.samples import Samples, samples_for, verification_samples
 from advisor.export.signature import Signature, read_signature, symbolic_inputs
-from advisor.export.verify import Outputs, check, difference, keras_outputs, outputs_of
+from advisor.export.verify import Limit, Outputs, check, difference, keras_outputs, limit_for, outputs_of
 from advisor.graph.sampling import sample_inputs
 from advisor.progress import working
 
@@ -77,7 +79,7 @@ def export_open_batch(
     format: Format,
     *,
     verify_data: Any,
-    tolerance: float,
+    tolerance: float | None,
     seed: int,
     verbose: int | str,
 ) -> ExportReport:
@@ -88,7 +90,7 @@ def export_open_batch(
         path: Where to write.
         format: How to write.
         verify_data: As in `export_tflite`.
-        tolerance: Largest relative difference allowed.
+        tolerance: Largest relative difference allowed; None takes that of float32.
         seed: Seed of random samples.
         verbose: As in `export_tflite`.
 
@@ -98,10 +100,11 @@ def export_open_batch(
     Raises:
         ExportError: If the data does not fit, the model cannot be written, or the result differs from Keras.
     """
+    check_options(tolerance, verbose)
     mixed = mixed_policies(model)
     with working("Preparing the model", verbose) as say, computing_in_float32(model):
         samples = (
-            first_samples(model, verify_data)
+            verification_samples(model, verify_data).inputs
             if verify_data is not None
             else sample_inputs(model, batch_size=max(BATCH_SIZES), seed=seed)
             if symbolic_inputs(model) is not None
@@ -119,7 +122,12 @@ def export_open_batch(
             difference(expected, outputs_of(run, signature, samples, expected.names))
             for signature, samples, expected in cases
         ]
-        check(max(found, key=lambda one: one.max_relative), tolerance)
+        limit = limit_for(None, tolerance)
+        check(
+            max(found, key=lambda one: one.max_relative),
+            limit,
+            lambda: _explanation(model, prepared, *cases[-1], limit),
+        )
     whole, count = found[-1], cases[-1][1].count
     return ExportReport(
         path=path,
@@ -138,11 +146,23 @@ def export_open_batch(
         max_abs_difference=whole.max_absolute,
         max_relative_difference=whole.max_relative,
         mean_abs_difference=whole.mean_absolute,
+        relative_rms_difference=whole.relative_rms,
         top1_agreement=whole.top1_agreement,
         verified_samples=count,
+        tolerance=limit.value,
         format=format.name,
         model_name=model.name,
     )
+
+
+def _explanation(
+    model: keras.Model, prepared: Prepared, signature: Signature, samples: Samples, expected: Outputs, limit: Limit
+) -> str:
+    """Where too large a difference comes from."""
+    if limit.holds_for(difference(expected, keras_outputs(prepared.model, signature, samples))):
+        return "What Keras's exporter has written computes something else than the model."
+    errors = preparation_errors(model, prepared.model, signature, samples, expected.names)
+    return preparation_blamed(errors, limit, prepared.done)
 
 
 def _cases(model: keras.Model, given: Any) -> list[tuple[Signature, Samples, Outputs]]:
@@ -154,17 +174,9 @@ def _cases(model: keras.Model, given: Any) -> list[tuple[Signature, Samples, Out
         signature = read_signature(model, given, size)
         samples = samples_for(signature, given)
         if size < max(sizes):
-            samples = _first(samples, max(sizes))
+            samples = samples.first(max(sizes))
         cases.append((signature, samples, keras_outputs(model, signature, samples)))
     return cases
-
-
-def _first(samples: Samples, count: int) -> Samples:
-    return dataclasses.replace(
-        samples,
-        arrays={name: array[:count] for name, array in samples.arrays.items()},
-        count=min(count, samples.count),
-    )
 
 
 def _declared_batch(model: keras.Model) -> int | None:

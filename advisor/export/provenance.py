@@ -8,7 +8,10 @@ from typing import Any
 
 import keras
 
-from advisor.export.verify import Difference
+VERIFICATION = (
+    "verified_samples", "max_abs_difference", "max_relative_difference", "mean_abs_difference",
+    "relative_rms_difference", "top1_agreement",
+)  # fmt: skip
 
 
 def provenance(
@@ -48,17 +51,13 @@ def provenance(
     }
 
 
-def verification(found: Difference, samples: int) -> dict[str, Any]:
-    """How well a file agreed with the Keras model, to three digits: more would differ from machine to machine.
+def verification(figures: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How well a file agreed with the Keras model.
 
     Args:
-        found: The difference.
-        samples: Number of samples compared.
+        figures: The figures of the check by the names the report has for them; none where it was not made.
+
+    Returns:
+        Those that tell, or None.
     """
-    return {
-        "samples": samples,
-        "max_absolute": float(f"{found.max_absolute:.2e}"),
-        "max_relative": float(f"{found.max_relative:.2e}"),
-        "mean_absolute": float(f"{found.mean_absolute:.2e}"),
-        "top1_agreement": found.top1_agreement,
-    }
+    return {name: figures[name] for name in VERIFICATION if name in figures} or None

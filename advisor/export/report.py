@@ -11,6 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from advisor.export.layer_errors import LayerError
+from advisor.export.task_metric import TaskMetric
+
 SCHEMA = "keras-advisor-export/1"
 """Name and version of the JSON report's schema, `docs/export_report.schema.json`. Keys may be added within a version;
 one that goes or changes its meaning makes a new version."""
@@ -46,6 +49,15 @@ class ExportReport:
         mean_abs_difference: Mean absolute difference.
         top1_agreement: Share of samples with the same arg-max, for outputs of the shape `(batch, classes)`.
         verified_samples: Number of samples compared.
+        precision: `float32`, or what `quantize` was.
+        tolerance: The largest difference that was allowed: relative in float32, else relative root mean square.
+        relative_rms_difference: `‖y - k‖ / ‖k‖` over all samples, the largest over the outputs.
+        representative_samples: Number of samples that ranges were read off on.
+        representative_seed: Seed they were drawn by; None where there are none.
+        float_operators: Operators of a model in int8 that compute in float, each with its layer.
+        task_metrics: How good the model is on labelled data, in Keras and exported.
+        layer_errors: What a quantized model loses in each layer, in the order they are computed.
+        advice: What the layers that lose most call for.
         format: `"tflite"`, `"onnx"` or `"saved_model"`.
         model_name: Name of the Keras model.
         arena_bytes: Peak memory of the tensors kept between operators, as LiteRT's arena planner places them; see
@@ -73,6 +85,15 @@ class ExportReport:
     mean_abs_difference: float | None = None
     top1_agreement: float | None = None
     verified_samples: int = 0
+    precision: str = "float32"
+    tolerance: float | None = None
+    relative_rms_difference: float | None = None
+    representative_samples: int = 0
+    representative_seed: int | None = None
+    float_operators: tuple[str, ...] = ()
+    task_metrics: tuple[TaskMetric, ...] = ()
+    layer_errors: tuple[LayerError, ...] = ()
+    advice: tuple[str, ...] = ()
     format: str = "tflite"
     model_name: str = ""
     arena_bytes: int | None = None
@@ -128,6 +149,8 @@ class ExportReport:
 
 def _plain(value: Any) -> Any:
     match value:
+        case TaskMetric() | LayerError():
+            return dataclasses.asdict(value)
         case Path():
             return str(value)
         case Mapping():

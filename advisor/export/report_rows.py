@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from advisor.export.diagnosis import worst
+from advisor.export.layer_errors import LayerError
 from advisor.export.report import THREADS, ExportReport
 
 MISSING = "-"
@@ -40,17 +42,14 @@ def figure_rows(report: ExportReport) -> tuple[Row, ...]:
     if report.arena_bytes is not None:
         rows.append(_row("peak arena memory", report.arena_bytes, report.keras_arena_bytes, _kilobytes))
     if report.format == "tflite":
-        for threads in THREADS:
-            rows.append(
-                _row(
-                    f"latency, {threads} thread{'s' if threads > 1 else ''}",
-                    report.latency_ms.get(threads),
-                    report.keras_latency_ms.get(threads),
-                    _milliseconds,
-                    report.latency_ratio.get(threads),
-                )
-            )
+        rows.extend(_latency_row(report, threads) for threads in THREADS)
     return tuple(rows)
+
+
+def _latency_row(report: ExportReport, threads: int) -> Row:
+    label = f"latency, {threads} thread{'s' if threads > 1 else ''}"
+    exported, by_keras = report.latency_ms.get(threads), report.keras_latency_ms.get(threads)
+    return _row(label, exported, by_keras, _milliseconds, report.latency_ratio.get(threads))
 
 
 def operator_rows(report: ExportReport) -> tuple[Row, ...]:
@@ -63,18 +62,29 @@ def operator_rows(report: ExportReport) -> tuple[Row, ...]:
 
 def operator_total(report: ExportReport) -> Row:
     """How many operators there are."""
-    return Row("operators", _count(sum(report.operators.values())), _count(sum(report.keras_operators.values()) or None))
+    return Row(
+        "operators", _count(sum(report.operators.values())), _count(sum(report.keras_operators.values()) or None)
+    )
 
 
 def statements(report: ExportReport) -> Iterator[tuple[str, str]]:
     """What was found, done and is to be known, as pairs of a term and what is said about it."""
+    yield "precision", _precision(report)
     yield "difference from Keras", _difference(report)
+    for metric in report.task_metrics:
+        yield "task metric", str(metric)
+    if report.layer_errors:
+        yield "layers that lose most", ", ".join(map(_layer_error, worst(report.layer_errors)))
+    if report.float_operators:
+        yield "computed in float", ", ".join(report.float_operators)
     if report.preparation:
         yield "prepared", ", ".join(report.preparation)
     if report.lowered:
         yield "written for LiteRT", ", ".join(report.lowered)
     for operator, layers in report.flex.items():
-        yield "needs the Flex delegate", f"{operator}, for {_layers(layers)}"
+        yield "needs the Flex delegate", f"{operator}, for {', '.join(map(repr, layers))}"
+    for advice in report.advice:
+        yield "advice", advice
     for note in report.notes:
         yield "note", note
 
@@ -97,19 +107,27 @@ def _row(
     )
 
 
+def _precision(report: ExportReport) -> str:
+    if not report.representative_samples:
+        return report.precision
+    return (
+        f"{report.precision}, ranges from {report.representative_samples} samples (seed {report.representative_seed})"
+    )
+
+
+def _layer_error(error: LayerError) -> str:
+    return f"{error.layer} {_percent(error.added)} (of {_percent(error.relative_rms)})"
+
+
 def _difference(report: ExportReport) -> str:
     if report.max_abs_difference is None:
         return "not verified"
     text = f"{report.max_abs_difference:.1e} absolute, {report.max_relative_difference:.1e} relative"
+    if report.precision != "float32":
+        text += f", {report.relative_rms_difference:.1e} relative root mean square"
     if report.top1_agreement is not None:
         text += f", top-1 agreement {report.top1_agreement:.1%}"
     return f"{text} ({report.verified_samples} samples)"
-
-
-def _layers(names: tuple[str, ...]) -> str:
-    if not names:
-        return "a layer that its tensors do not name"
-    return f"layer{'s' if len(names) > 1 else ''} {', '.join(repr(name) for name in names)}"
 
 
 def _count(number: int | None) -> str:
@@ -118,6 +136,10 @@ def _count(number: int | None) -> str:
 
 def _kilobytes(size: float) -> str:
     return f"{size / 1000:,.1f} kB"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2g}%"
 
 
 def _milliseconds(value: float) -> str:

@@ -18,7 +18,6 @@ from advisor.export.checks import check_exportable
 from advisor.export.errors import ExportError
 from advisor.export.open_batch import Format, OpenModel, Run, export_open_batch
 from advisor.export.report import ExportReport
-from advisor.export.verify import FLOAT32_TOLERANCE
 from advisor.native_log import native_log_held_back
 from advisor.output_files import checked_folder, complete_folder
 
@@ -31,7 +30,7 @@ def export_saved_model(
     path: str | os.PathLike[str],
     *,
     verify_data: Any = None,
-    tolerance: float = FLOAT32_TOLERANCE,
+    tolerance: float | None = None,
     seed: int = 0,
     verbose: int | str = "auto",
 ) -> ExportReport:
@@ -45,7 +44,7 @@ def export_saved_model(
         model: A built `keras.Model`. It is not changed.
         path: The folder to write: a new one, an empty one, or a SavedModel to be replaced.
         verify_data: Inputs to verify on, as in `export_tflite`. None draws 4 random samples.
-        tolerance: Largest relative difference of an output from Keras, above 0.
+        tolerance: Largest relative difference of an output from Keras, above 0; None takes 1e-4.
         seed: Seed of the random samples.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 

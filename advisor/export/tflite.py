@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
-from advisor.export.checks import check_exportable
-from advisor.export.convert import convert
+from advisor.export.checks import check_exportable, check_options
+from advisor.export.convert import convert, float_operators
+from advisor.export.diagnosis import conversion_blamed, preparation_blamed
 from advisor.export.errors import ExportError
+from advisor.export.flex import flex_layers
 from advisor.export.keras_export import KerasExport, keras_export
+from advisor.export.layer_errors import LayerError, layer_errors, preparation_errors
+from advisor.export.layer_scopes import read_layer_scopes
 from advisor.export.precision import computing_in_float32, mixed_policies
-from advisor.export.prepare import prepare
+from advisor.export.prepare import Prepared, prepare
+from advisor.export.provenance import provenance, verification
+from advisor.export.quantization_advice import quantization_advice
 from advisor.export.report import THREADS, ExportReport
-from advisor.export.samples import Samples, first_samples, samples_for
+from advisor.export.samples import (
+    Labelled,
+    Samples,
+    calibration_samples,
+    drawn_samples,
+    samples_for,
+    verification_samples,
+)
 from advisor.export.signature import Signature, read_signature
+from advisor.export.task_metric import task_metrics
 from advisor.export.trace import trace
-from advisor.export.verify import Outputs, check, difference, keras_outputs, litert_outputs
+from advisor.export.verify import (
+    Limit,
+    Outputs,
+    check,
+    difference,
+    keras_outputs,
+    limit_for,
+    litert_outputs,
+)
 from advisor.graph.sampling import sample_inputs
+from advisor.litert.arena import arena_bytes
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
-from advisor.litert.lowering import choose_forms, lowered
+from advisor.litert.lowering import Lowering, choose_forms, lowered
+from advisor.litert.metadata import with_metadata
 from advisor.litert.operators import flex_operators, operator_table
+from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
+from advisor.litert.signatures import signature_shapes
 from advisor.output_files import checked_target, complete_file
+from advisor.progress import working
 
 RANDOM_SAMPLES = 4
+FLOAT32 = "float32"
 
 
 def export_tflite(
@@ -34,29 +65,45 @@ def export_tflite(
     *,
     quantize: str | None = None,
     representative_data: Any = None,
+    representative_samples: int = 128,
     verify_data: Any = None,
     batch_size: int = 1,
     allow_flex: bool = False,
+    tolerance: float | None = None,
+    seed: int = 0,
+    verbose: int | str = "auto",
 ) -> ExportReport:
     """Exports a model to TFLite, without what only training needs, verified in LiteRT and timed.
 
-    The model is prepared on a copy (training-only layers removed, batch normalization folded), converted in float32
-    with static shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was
-    given, and timed beside Keras's own export. The file appears only when every check has
-    passed; an existing file is kept until then. The relative difference of an output is `max|y - k| / max|k|` over all
-    samples, `k` from Keras and `y` from LiteRT; more than 1e-4 is an error.
+    The model is prepared on a copy (training-only layers removed, batch normalization folded), converted with static
+    shapes and a signature named `serve`, run in the LiteRT interpreter beside the Keras model as it was given, and
+    timed beside Keras's own export, which is in float32. The file appears only when every check has passed; an existing
+    file is kept until then.
+
+    In float32 the difference of an output is `max|y - k| / max|k|` over all samples, `k` from Keras and `y` from
+    LiteRT; more than 1e-4 is an error. Quantized, it is `‖y - k‖ / ‖k‖`; the limits are in `advisor.export.verify`. The
+    error names the first layer that differs by more. What a quantized model loses in each layer is in the report.
 
     Args:
         model: A built `keras.Model`. It is not changed. Mixed precision models are exported, and compared, in float32.
         path: The file to write; must end in `.tflite`.
-        quantize: Must be None: the model is exported in float32.
-        representative_data: Must be None: only quantization uses it.
+        quantize: None for float32; `"float16"` stores weights in half the bytes; `"dynamic"` stores weights in int8
+            and computes activations in float; `"int8"` has integers only, inputs and outputs too, as microcontrollers
+            and the Edge TPU need it; `"int8_float_fallback"` has float inputs and outputs, and computes in float what
+            LiteRT has no int8 kernel for.
+        representative_data: For the last two, data that the ranges of activations are read off on: what `verify_data`
+            takes, and what `fit` was given is best. Must be None for the others.
+        representative_samples: How many samples of it are used, drawn at random by `seed`; at least 1.
         verify_data: Inputs to verify on: arrays in the structure of the model's inputs, `(x, y)`, or a data set of such
-            batches (its first batch is used), at most 128 samples. They also give the shapes a model leaves open. None
-            draws 4 random samples.
+            batches, of which the first 128 samples are used, and up to 1,000 where there are labels, which a metric of
+            the task is computed on. They also give the shapes a model leaves open. None takes the representative
+            samples, or where there are none draws 4 random ones.
         batch_size: Size of the batch axis of the exported model, at least 1.
         allow_flex: Whether operators that LiteRT lacks may be left to TensorFlow's kernels. The app then has to link
             the Flex delegate, and the file is neither verified nor timed here, which the report says.
+        tolerance: The largest difference allowed, above 0; None takes the limit of the precision.
+        seed: Seed of the draw of representative samples.
+        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
         Sizes, latencies, differences, operators and what was done.
@@ -75,23 +122,50 @@ def export_tflite(
     ({'FULLY_CONNECTED': 1}, ('removed 1 Dropout',), True)
     """
     target = checked_target(path, suffix=".tflite")
-    _check_arguments(quantize, representative_data, batch_size)
+    _check_arguments(quantize, representative_data, representative_samples, batch_size)
+    check_options(tolerance, verbose)
     check_exportable(model)
     mixed = mixed_policies(model)
-    given = None if verify_data is None else first_samples(model, verify_data)
-    signature = read_signature(model, given, batch_size)
-    with complete_file(target) as temporary:
-        samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given)
+    drawn = (
+        None if representative_data is None else drawn_samples(model, representative_data, representative_samples, seed)
+    )
+    given = drawn if verify_data is None else verification_samples(model, verify_data)
+    signature = read_signature(model, None if given is None else given.inputs, batch_size)
+    quantization = _quantization(quantize, signature, drawn)
+    with complete_file(target) as temporary, working("Preparing the model", verbose) as say:
+        samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given.inputs)
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
-            lowering = choose_forms(prepared.model, lambda: trace(prepared.model, signature, expected.names))
+            say("Choosing the forms of layers")
+            lowering = _choose_forms(prepared, signature, expected.names, quantize)
+            say("Converting")
             with lowered(prepared.model, lowering):
-                exported = convert(prepared.model, signature, expected.names, allow_flex=allow_flex)
+                exported = convert(
+                    prepared.model, signature, expected.names, allow_flex=allow_flex, quantization=quantization
+                )
+                in_float = (
+                    float_operators(prepared.model, signature, expected.names, exported)
+                    if quantize == INT8_FLOAT_FALLBACK
+                    else ()
+                )
+                flex = (
+                    flex_layers(exported, read_layer_scopes(prepared.model, signature, expected.names))
+                    if flex_operators(operator_table(exported))
+                    else {}
+                )
+            say("Verifying")
+            conversion = Conversion(model, prepared, lowering, signature, quantization, allow_flex, exported)
+            limit = limit_for(quantize, tolerance)
+            labels = None if given is None else given.labels
+            figures = {} if flex else _verify(conversion, samples, expected, labels, limit)
+            say("Exporting with Keras alone, to compare")
             by_keras = keras_export(model, signature)
-        operators = operator_table(exported)
-        flex = flex_operators(operators)
-        figures = {} if flex else _measure(exported, by_keras, signature, samples, expected)
+        say("Measuring latency")
+        exported = _described(exported, model, prepared, lowering, quantize, figures)
+        if not flex:
+            _check_equal(conversion.flatbuffer, exported, signature, samples)
+            figures |= _time(exported, by_keras, signature, samples)
         temporary.write_bytes(exported)
     return ExportReport(
         path=target,
@@ -100,40 +174,175 @@ def export_tflite(
         outputs=expected.names,
         size_bytes=len(exported),
         keras_size_bytes=by_keras.size_bytes,
-        operators=operators,
+        operators=operator_table(exported),
         keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
         lowered=lowering.descriptions,
-        notes=_notes(mixed, prepared.refused, flex, by_keras),
+        precision=quantize or FLOAT32,
+        tolerance=limit.value,
+        representative_samples=0 if drawn is None else drawn.count,
+        representative_seed=None if drawn is None else seed,
+        float_operators=tuple(map(str, in_float)),
+        model_name=model.name,
+        arena_bytes=arena_bytes(exported),
+        keras_arena_bytes=by_keras.arena_bytes,
+        flex=flex,
+        notes=_notes(
+            mixed,
+            prepared.refused,
+            tuple(flex),
+            by_keras,
+            verified_on_representative=drawn is not None and given is drawn,
+        ),
         **figures,
     )
 
 
-def _check_arguments(quantize: str | None, representative_data: Any, batch_size: int) -> None:
-    if quantize is not None:
+def _check_arguments(
+    quantize: str | None,
+    representative_data: Any,
+    representative_samples: int,
+    batch_size: int,
+) -> None:
+    if quantize is not None and quantize not in PRECISIONS:
         raise ExportError(
-            "`quantize` must be None: models are exported in float32, no other precision is supported yet. "
+            f"`quantize` must be None for float32, or one of {', '.join(map(repr, PRECISIONS))}. "
             f"Received: quantize={quantize!r}"
         )
-    if representative_data is not None:
+    if quantize in CALIBRATED and representative_data is None:
         raise ExportError(
-            "`representative_data` must be None, for only quantization uses it; to verify on data pass `verify_data`. "
-            f"Received: representative_data of type {type(representative_data).__name__}"
+            f"quantize={quantize!r} needs `representative_data`, which the ranges of activations are read off on: pass "
+            "data as `fit` was given it, or take quantize='dynamic', which needs none. "
+            "Received: representative_data=None"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ExportError(f"`batch_size` must be an integer of at least 1. Received: batch_size={batch_size!r}")
+    if quantize not in CALIBRATED and representative_data is not None:
+        raise ExportError(
+            f"`representative_data` must be None, for only {' and '.join(map(repr, CALIBRATED))} use it; to verify on "
+            f"data pass `verify_data`. Received: quantize={quantize!r}, representative_data of type "
+            f"{type(representative_data).__name__}"
+        )
+    _check_count("representative_samples", representative_samples)
+    _check_count("batch_size", batch_size)
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ExportError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
 
 
 def _random_samples(model: keras.Model, batch_size: int) -> Any:
     return sample_inputs(model, batch_size=max(RANDOM_SAMPLES, batch_size))
 
 
-def _measure(
-    exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples, expected: Outputs
-) -> dict[str, Any]:
-    """Verifies and times the exported model; the figures by the names the report has for them."""
-    found = difference(expected, litert_outputs(LiteRTModel(exported), signature, samples, expected.names))
-    check(found)
+def _quantization(precision: str | None, signature: Signature, drawn: Labelled | None) -> Quantization | None:
+    if precision is None:
+        return None
+    batches = [] if drawn is None else list(calibration_samples(signature, drawn).batches(signature.batch_size))
+    return Quantization(precision, batches)
+
+
+def _choose_forms(
+    prepared: Prepared, signature: Signature, outputs: tuple[str, ...], precision: str | None
+) -> Lowering:
+    # The one place that decides on forms by precision: calibrated ones (`precision in CALIBRATED`) take no loops.
+    return choose_forms(prepared.model, lambda: trace(prepared.model, signature, outputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """A model and what was made of it."""
+
+    given: keras.Model
+    prepared: Prepared
+    lowering: Lowering
+    signature: Signature
+    quantization: Quantization | None
+    allow_flex: bool
+    flatbuffer: bytes
+
+    def layer_errors(self, samples: Samples, outputs: tuple[str, ...]) -> tuple[LayerError, ...]:
+        """How far every layer is from Keras."""
+        return layer_errors(
+            self.prepared.model,
+            self.signature,
+            samples,
+            outputs,
+            lowering=self.lowering,
+            quantization=self.quantization,
+            allow_flex=self.allow_flex,
+        )
+
+
+def _verify(conversion: Conversion, samples: Samples, expected: Outputs, labels: Any, limit: Limit) -> dict[str, Any]:
+    """Compares the exported model with Keras; the figures by the names the report has for them."""
+    signature, prepared = conversion.signature, conversion.prepared
+    received = litert_outputs(LiteRTModel(conversion.flatbuffer), signature, samples, expected.names)
+    found = difference(expected, received)
+    check(found, limit, lambda: _explanation(conversion, samples, expected, limit))
+    errors: tuple[LayerError, ...] = ()
+    if conversion.quantization is not None:
+        errors = conversion.layer_errors(samples, expected.names)
+    return {
+        "max_abs_difference": found.max_absolute,
+        "max_relative_difference": found.max_relative,
+        "mean_abs_difference": found.mean_absolute,
+        "relative_rms_difference": found.relative_rms,
+        "top1_agreement": found.top1_agreement,
+        "verified_samples": samples.count,
+        "task_metrics": task_metrics(expected, received, labels),
+        "layer_errors": errors,
+        "advice": quantization_advice(prepared.model, errors),
+    }
+
+
+def _explanation(conversion: Conversion, samples: Samples, expected: Outputs, limit: Limit) -> str:
+    """Where too large a difference comes from."""
+    signature, prepared = conversion.signature, conversion.prepared
+    in_float = limit_for(None, None)
+    try:
+        if not in_float.holds_for(difference(expected, keras_outputs(prepared.model, signature, samples))):
+            errors = preparation_errors(conversion.given, prepared.model, signature, samples, expected.names)
+            return preparation_blamed(errors, in_float, prepared.done)
+        return conversion_blamed(conversion.layer_errors(samples, expected.names), limit, conversion.lowering)
+    except ExportError as error:
+        return f"Which layer it comes from is not known: {error}."
+
+
+def _described(
+    flatbuffer: bytes,
+    model: keras.Model,
+    prepared: Prepared,
+    lowering: Lowering,
+    precision: str | None,
+    figures: Mapping[str, Any],
+) -> bytes:
+    """The file with what it says of itself."""
+    shapes = signature_shapes(flatbuffer)
+    entry = provenance(
+        model,
+        shapes.inputs,
+        shapes.outputs,
+        precision=precision or FLOAT32,
+        preparation=prepared.done,
+        lowered=lowering.descriptions,
+        verification=verification(figures),
+    )
+    return with_metadata(flatbuffer, entry, f"{model.name}, exported by keras-normpack {entry['keras_normpack']}")
+
+
+def _check_equal(verified: bytes, written: bytes, signature: Signature, samples: Samples) -> None:
+    """The file that is written computes, to the bit, what the one did that was verified."""
+    batch = next(samples.batches(signature.batch_size))
+    before, after = LiteRTModel(verified)(batch), LiteRTModel(written)(batch)
+    if any(not np.array_equal(before[name], after[name], equal_nan=True) for name in before):
+        raise ExportError(
+            "A file must compute the same with and without metadata, and this one does not; please report it. "
+            f"Received: other values of {', '.join(before)}"
+        )
+
+
+def _time(exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples) -> dict[str, Any]:
+    """Times the exported model beside Keras's own; the figures by the names the report has for them."""
     batch = next(samples.batches(signature.batch_size))
     figures: dict[str, dict[int, float]] = {"latency_ms": {}, "keras_latency_ms": {}, "latency_ratio": {}}
     for threads in THREADS:
@@ -144,18 +353,16 @@ def _measure(
         if peer is not None:
             figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
             figures["latency_ratio"][threads] = median_ratio(seconds["exported"], seconds["keras"])
-    return {
-        "max_abs_difference": found.max_absolute,
-        "max_relative_difference": found.max_relative,
-        "mean_abs_difference": found.mean_absolute,
-        "top1_agreement": found.top1_agreement,
-        "verified_samples": samples.count,
-        **figures,
-    }
+    return figures
 
 
 def _notes(
-    mixed: tuple[str, ...], refused: tuple[str, ...], flex: tuple[str, ...], by_keras: KerasExport
+    mixed: tuple[str, ...],
+    refused: tuple[str, ...],
+    flex: tuple[str, ...],
+    by_keras: KerasExport,
+    *,
+    verified_on_representative: bool,
 ) -> tuple[str, ...]:
     notes = []
     if mixed:
@@ -163,6 +370,8 @@ def _notes(
     notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
+    if verified_on_representative:
+        notes.append("verified on the representative samples, for no `verify_data` was given")
     if by_keras.note is not None:
         notes.append(by_keras.note)
     return tuple(notes)

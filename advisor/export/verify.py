@@ -14,8 +14,52 @@ from advisor.export.samples import Samples
 from advisor.export.signature import Signature
 from advisor.export.trace import trace
 from advisor.litert.interpreter import LiteRTModel
+from advisor.litert.quantization import DYNAMIC, FLOAT16, INT8, INT8_FLOAT_FALLBACK
 
 FLOAT32_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far an exported model may be from the Keras model.
+
+    Attributes:
+        measure: The figure of `Difference` that is held: `max_relative` or `relative_rms`.
+        value: What it must not exceed.
+    """
+
+    measure: str
+    value: float
+
+    @property
+    def described(self) -> str:
+        """The limit in words."""
+        return f"{_MEASURES[self.measure]} of {self.value:g}"
+
+    def holds_for(self, figures: Any) -> bool:
+        """Whether the figure is within the limit; NaN is not.
+
+        Args:
+            figures: What has the figure as an attribute, as a `Difference` or the error of a layer has.
+        """
+        return bool(getattr(figures, self.measure) <= self.value)
+
+
+_MEASURES = {"max_relative": "a relative difference", "relative_rms": "a relative root mean square difference"}
+
+LIMITS: Mapping[str | None, Limit] = {
+    None: Limit("max_relative", FLOAT32_TOLERANCE),
+    FLOAT16: Limit("relative_rms", 0.01),
+    DYNAMIC: Limit("relative_rms", 0.1),
+    INT8: Limit("relative_rms", 0.2),
+    INT8_FLOAT_FALLBACK: Limit("relative_rms", 0.2),
+}
+
+
+def limit_for(precision: str | None, tolerance: float | None) -> Limit:
+    """The limit of a precision, None for float32; with the user's tolerance where there is one."""
+    default = LIMITS[precision]
+    return default if tolerance is None else Limit(default.measure, tolerance)
 
 
 @dataclass(frozen=True)
@@ -39,6 +83,8 @@ class Difference:
         max_absolute: Largest absolute difference.
         max_relative: Largest absolute difference of an output, divided by that output's largest magnitude in Keras.
         mean_absolute: Mean absolute difference.
+        relative_rms: `‖y - k‖ / ‖k‖` over all samples, `k` from Keras and `y` from the exported model; of an output of
+            whole numbers the share that differs. The largest over all outputs.
         top1_agreement: Share of rows with the same arg-max, the lowest over all outputs of the shape
             `(batch, classes)` with two classes or more; None when there is no such output.
         worst_output: Name of the output with the largest relative difference.
@@ -47,6 +93,7 @@ class Difference:
     max_absolute: float
     max_relative: float
     mean_absolute: float
+    relative_rms: float
     top1_agreement: float | None
     worst_output: str
 
@@ -131,25 +178,28 @@ def difference(expected: Outputs, received: Outputs) -> Difference:
         max_absolute=max(float(gap.max(initial=0.0)) for gap in gaps),
         max_relative=float(max(relative)),
         mean_absolute=float(np.concatenate([gap.ravel() for gap in gaps]).mean()),
+        relative_rms=max(_relative_rms(gap, a) for gap, a in zip(gaps, expected.values, strict=True)),
         top1_agreement=min(agreements, default=None),
         worst_output=expected.names[int(np.argmax(relative))],
     )
 
 
-def check(found: Difference, tolerance: float = FLOAT32_TOLERANCE) -> None:
+def check(found: Difference, limit: Limit, explain: Callable[[], str]) -> None:
     """Refuses an exported model that is too far from the Keras model.
 
     Args:
         found: The difference measured.
-        tolerance: Largest relative difference allowed.
+        limit: The largest allowed.
+        explain: Says where the difference comes from; asked only where it is too large.
 
     Raises:
-        ExportError: If the relative difference is larger.
+        ExportError: If the difference is larger.
     """
-    if not found.max_relative <= tolerance:
+    if not limit.holds_for(found):
         raise ExportError(
-            f"The exported model must agree with Keras to a relative difference of {tolerance:g}; no file was written. "
-            f"Received: {found.max_relative:.3g} (absolute {found.max_absolute:.3g}) in output '{found.worst_output}'"
+            f"The exported model must agree with Keras to {limit.described}; no file was written. {explain()} "
+            f"Received: {getattr(found, limit.measure):.3g} (absolute {found.max_absolute:.3g}) in output "
+            f"'{found.worst_output}'"
         )
 
 
@@ -172,6 +222,14 @@ def _gap(expected: np.ndarray, received: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         gap = np.abs(a - b)
     return np.where(a == b, 0.0, np.nan_to_num(gap, nan=np.inf, posinf=np.inf))
+
+
+def _relative_rms(gap: np.ndarray, expected: np.ndarray) -> float:
+    if expected.dtype.kind != "f":
+        return float((gap != 0).mean())
+    magnitude = expected.astype(np.float64)
+    norm = np.linalg.norm(magnitude[np.isfinite(magnitude)])
+    return float(np.linalg.norm(gap.ravel()) / (norm or 1.0))
 
 
 def _scale(expected: np.ndarray) -> float:

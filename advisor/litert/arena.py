@@ -169,7 +169,9 @@ def most_alive_bytes(pieces: Iterable[Lifetime]) -> int:
     160
     """
     pieces = tuple(pieces)
-    return max((sum(p.size for p in pieces if p.first <= now <= p.last) for now in {p.first for p in pieces}), default=0)
+    return max(
+        (sum(p.size for p in pieces if p.first <= now <= p.last) for now in {p.first for p in pieces}), default=0
+    )
 
 
 def _tightest_gap(piece: Lifetime, placed: list[tuple[int, Lifetime]]) -> int:

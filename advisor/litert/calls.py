@@ -74,18 +74,24 @@ def read_call(layer: Any, original: Call, args: Sequence[Any], kwargs: dict[str,
 def calls_replaced(layers: Sequence[Any], make: Callable[[Any, Call], Call]) -> Iterator[None]:
     """Lets layers compute in another way for the time of the block.
 
+    Blocks may be nested: the inner one is given what the outer one put in place.
+
     Args:
-        layers: The layers.
+        layers: The layers, or operations of `keras.ops`.
         make: From a layer and its own `call` to the function that is called in its place.
     """
     unique = list({id(layer): layer for layer in layers}.values())
-    replaced: list[Any] = []
+    replaced: list[tuple[Any, Call | None]] = []
     try:
         for layer in unique:
+            before = vars(layer).get("call")
             layer.call = make(layer, layer.call)
-            replaced.append(layer)
+            replaced.append((layer, before))
         yield
     finally:
-        for layer in replaced:
-            # The class's own `call` shows again.
-            del layer.call
+        for layer, before in reversed(replaced):
+            if before is None:
+                # The class's own `call` shows again.
+                del layer.call
+            else:
+                layer.call = before

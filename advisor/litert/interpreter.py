@@ -4,15 +4,62 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from advisor.native_log import native_log_held_back
 
 
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of a model.
+
+    Attributes:
+        index: Its number in the interpreter.
+        dtype: The dtype it is stored in.
+        scale: What an integer is multiplied by; 0 where the tensor is not quantized.
+        zero_point: The integer that stands for 0.
+    """
+
+    index: int
+    dtype: np.dtype
+    scale: float = 0.0
+    zero_point: int = 0
+
+    @classmethod
+    def of(cls, details: Mapping[str, Any]) -> Tensor:
+        """The tensor that the interpreter's details are about."""
+        scale, zero_point = details["quantization"]
+        return cls(details["index"], np.dtype(details["dtype"]), float(scale), int(zero_point))
+
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        """Real numbers as the tensor holds them: `round(x / scale) + zero_point`, kept within the dtype's range.
+
+        Example:
+        >>> Tensor(0, np.dtype("int8"), scale=0.5, zero_point=-3).stored(np.array([1.0, 1e9], "float32"))
+        array([ -1, 127], dtype=int8)
+        """
+        values = np.asarray(values)
+        if not self.scale or values.dtype == self.dtype:
+            return values
+        limits = np.iinfo(self.dtype)
+        whole = np.rint(values / self.scale) + self.zero_point
+        return np.clip(whole, limits.min, limits.max).astype(self.dtype)
+
+    def real(self, values: np.ndarray) -> np.ndarray:
+        """What the tensor holds as real numbers: `(q - zero_point) · scale`."""
+        if not self.scale:
+            return values
+        return ((values.astype("float32") - self.zero_point) * self.scale).astype("float32")
+
+
 class LiteRTModel:
     """A TFLite model loaded into the LiteRT interpreter, on the CPU with XNNPACK.
+
+    Quantized inputs and outputs are fed and returned as real numbers.
 
     Args:
         flatbuffer: The model, with one signature.
@@ -32,11 +79,11 @@ class LiteRTModel:
             self._interpreter = Interpreter(model_content=flatbuffer, num_threads=num_threads)
             # A signature runner that lives blocks the interpreter, so only what it knows is kept.
             signature = self._interpreter.get_signature_runner()
-            self._inputs = {name: tensor["index"] for name, tensor in signature.get_input_details().items()}
-            self._outputs = {name: tensor["index"] for name, tensor in signature.get_output_details().items()}
+            self._inputs = {name: Tensor.of(details) for name, details in signature.get_input_details().items()}
+            self._outputs = {name: Tensor.of(details) for name, details in signature.get_output_details().items()}
             del signature
             for name, shape in (shapes or {}).items():
-                self._interpreter.resize_tensor_input(self._inputs[name], shape)
+                self._interpreter.resize_tensor_input(self._inputs[name].index, shape)
             self._interpreter.allocate_tensors()
 
     @classmethod
@@ -58,10 +105,11 @@ class LiteRTModel:
         """Runs one batch.
 
         Args:
-            inputs: One array per input, by name, in the shapes and dtypes the model was exported with.
+            inputs: One array per input, by name, in the shapes and dtypes the model was exported with; for a quantized
+                input real numbers, or integers of its own dtype, which are taken as they are.
 
         Returns:
-            One array per output, by name.
+            One array per output, by name; real numbers for a quantized output.
         """
         self.feed(inputs)
         self.invoke()
@@ -70,7 +118,8 @@ class LiteRTModel:
     def feed(self, inputs: Mapping[str, np.ndarray]) -> None:
         """Hands the model its inputs; it keeps them until others come."""
         for name, array in inputs.items():
-            self._interpreter.set_tensor(self._inputs[name], array)
+            tensor = self._inputs[name]
+            self._interpreter.set_tensor(tensor.index, tensor.stored(array))
 
     def invoke(self) -> None:
         """Runs the model on the inputs it holds."""
@@ -78,4 +127,4 @@ class LiteRTModel:
 
     def outputs(self) -> dict[str, np.ndarray]:
         """A copy of the outputs of the last run, by name."""
-        return {name: self._interpreter.get_tensor(index) for name, index in self._outputs.items()}
+        return {name: tensor.real(self._interpreter.get_tensor(tensor.index)) for name, tensor in self._outputs.items()}

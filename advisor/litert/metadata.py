@@ -50,7 +50,7 @@ def with_metadata(flatbuffer: bytes, entry: Mapping[str, Any], description: str)
 
 
 def read_metadata(model: bytes | str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The entry that `export_tflite` writes into a file: what it was made from, how, and how well it was found to agree.
+    """The entry that `export_tflite` writes into a file: what it was made from, how, and how well it agreed.
 
     Args:
         model: The path of a `.tflite` file, or its content.

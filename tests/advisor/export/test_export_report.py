@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from advisor.export.layer_errors import LayerError
 from advisor.export.report import ExportReport
+from advisor.export.task_metric import TaskMetric
 from tests.json_schemas import violations
 
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "export_report.schema.json").read_text("utf-8"))
@@ -35,6 +37,22 @@ REPORT = ExportReport(
     keras_arena_bytes=2400,
 )
 REQUIRED = {field.name: getattr(REPORT, field.name) for field in dataclasses.fields(REPORT)[:8]}
+QUANTIZED = dataclasses.replace(
+    REPORT,
+    precision="int8_float_fallback",
+    tolerance=0.2,
+    relative_rms_difference=0.0123,
+    representative_samples=100,
+    representative_seed=7,
+    float_operators=("ERF (layer 'gelu')",),
+    task_metrics=(TaskMetric("label", "accuracy", 0.913, 0.911, 1000),),
+    layer_errors=(
+        LayerError("conv", "Conv2D", 0.02, 0.03, 0.02),
+        LayerError("pool", "MaxPooling2D", 0.02, 0.03, 0.0),
+        LayerError("head", "Dense", 0.05, 0.08, 0.0458),
+    ),
+    advice=("head: clip its weights",),
+)
 UNMEASURED = ExportReport(**REQUIRED, notes=("why",))
 WITHOUT_PEER = ExportReport(
     **REQUIRED
@@ -64,6 +82,7 @@ def test_the_table_shows_the_figures_beside_keras_s_own():
         "  CONV_2D                  2         2",
         "  MEAN                     1         1",
         "  MUL                      -         2",
+        "precision: float32",
         "difference from Keras: 2.0e-06 absolute, 3.0e-06 relative, top-1 agreement 75.0%",
         "  (4 samples)",
         "prepared: folded 2 BatchNormalization",
@@ -79,6 +98,7 @@ def test_where_keras_has_no_export_to_compare_with_there_is_no_column_for_it():
         "operators         3",
         "  CONV_2D         2",
         "  MEAN            1",
+        "precision: float32",
         "difference from Keras: 0.0e+00 absolute, 0.0e+00 relative (0 samples)",
     ]
 
@@ -92,9 +112,29 @@ def test_what_was_not_measured_is_not_made_up():
 
 
 def test_flex_operators_are_named_with_their_layers():
-    report = dataclasses.replace(REPORT, flex={"FlexSinh": ("wave", "wave_2"), "FlexErf": ()})
-    assert "needs the Flex delegate: FlexSinh, for layers 'wave', 'wave_2'\n" in f"{report}\n"
-    assert "needs the Flex delegate: FlexErf, for a layer that its tensors do not name" in str(report)
+    report = dataclasses.replace(REPORT, flex={"FlexSinh": ("wave", "wave_2"), "FlexErf": ("gelu",)})
+    assert "needs the Flex delegate: FlexSinh, for 'wave', 'wave_2'\n" in str(report)
+    assert "needs the Flex delegate: FlexErf, for 'gelu'\n" in f"{report}\n"
+
+
+def test_what_quantization_costs_is_said():
+    lines = str(QUANTIZED).splitlines()
+    start = lines.index("precision: int8_float_fallback, ranges from 100 samples (seed 7)")
+    assert lines[start:] == [
+        "precision: int8_float_fallback, ranges from 100 samples (seed 7)",
+        "difference from Keras: 2.0e-06 absolute, 3.0e-06 relative, 1.2e-02 relative root",
+        "  mean square, top-1 agreement 75.0% (4 samples)",
+        "task metric: accuracy of 'label' 91.3% in Keras, 91.1% exported (1000 labelled",
+        "  samples)",
+        "layers that lose most: head 4.6% (of 5%), conv 2% (of 2%)",
+        "computed in float: ERF (layer 'gelu')",
+        "prepared: folded 2 BatchNormalization",
+        "written for LiteRT: 1 GroupNormalization as x · a + b",
+        "advice: head: clip its weights",
+    ]
+    shown = " ".join("".join(Page(QUANTIZED.to_html()).text).split())
+    assert "accuracy of 'label' 91.3% in Keras" in shown
+    assert "head: clip its weights" in shown
 
 
 def test_text_keeps_to_80_columns():
@@ -102,7 +142,7 @@ def test_text_keeps_to_80_columns():
     assert max(map(len, str(long).splitlines())) <= 80
 
 
-@pytest.mark.parametrize("report", [REPORT, UNMEASURED, WITHOUT_PEER])
+@pytest.mark.parametrize("report", [REPORT, QUANTIZED, UNMEASURED, WITHOUT_PEER])
 def test_json_follows_its_published_schema(report):
     assert violations(json.loads(report.to_json()), SCHEMA, SCHEMA) == []
     assert json.loads(report.to_json()) == report.to_dict()
