@@ -34,6 +34,10 @@ def recurrent():
     return keras.Sequential([keras.Input((None, 4)), layers.GRU(4), layers.Dense(2)])
 
 
+def tiny(units=2):
+    return keras.Sequential([keras.Input((4,)), layers.Dense(units)])
+
+
 @pytest.mark.parametrize("build", [conv_net, recurrent])
 def test_the_folder_computes_what_keras_does_for_any_batch(build, tmp_path):
     model = build()
@@ -86,30 +90,29 @@ def test_what_keras_cannot_export_is_refused_with_its_reason(tmp_path):
 
 def test_a_saved_model_is_replaced_whole_and_other_folders_never(tmp_path):
     target = tmp_path / "model"
-    export_saved_model(conv_net(), target)
+    export_saved_model(tiny(3), target)
     (target / "assets" / "left over").touch()
-    export_saved_model(recurrent(), target)
+    export_saved_model(tiny(), target)
     assert not (target / "assets" / "left over").exists()
-    assert tf.saved_model.load(str(target)).serve(np.ones((1, 3, 4), "float32")).shape == (1, 2)
+    assert tf.saved_model.load(str(target)).serve(np.ones((1, 4), "float32")).shape == (1, 2)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").touch()
     with pytest.raises(FileExistsError, match=r"must be new, empty or one with a saved_model.pb in it"):
-        export_saved_model(recurrent(), tmp_path / "photos")
+        export_saved_model(tiny(), tmp_path / "photos")
     assert os.listdir(tmp_path / "photos") == ["cat.png"]
 
 
-@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt])
-def test_an_interrupted_export_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch, failure):
+def test_an_interrupted_export_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):
     target = tmp_path / "model"
-    export_saved_model(recurrent(), target)
+    export_saved_model(tiny(), target)
 
     def interrupted(*_):
-        raise failure
+        raise KeyboardInterrupt
 
     monkeypatch.setattr("advisor.export.open_batch.check", interrupted)
-    with pytest.raises(failure):
-        export_saved_model(conv_net(), target)
-    assert tf.saved_model.load(str(target)).serve(np.ones((1, 3, 4), "float32")).shape == (1, 2)
+    with pytest.raises(KeyboardInterrupt):
+        export_saved_model(tiny(3), target)
+    assert tf.saved_model.load(str(target)).serve(np.ones((1, 4), "float32")).shape == (1, 2)
     assert os.listdir(tmp_path) == ["model"]
 
 
