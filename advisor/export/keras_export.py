@@ -37,10 +37,14 @@ class KerasExport:
         """Size of the file."""
         return None if self.flatbuffer is None else len(self.flatbuffer)
 
-    @property
-    def arena_bytes(self) -> int | None:
-        """Peak memory of its tensors, for a batch of one where it leaves the batch open."""
-        return None if self.flatbuffer is None else arena_bytes(self.flatbuffer)
+    def arena_bytes(self, signature: Signature) -> int | None:
+        """Peak memory of its tensors with the shapes of a signature; None where it cannot be run."""
+        if self.flatbuffer is None or flex_operators(dict(self.operators)):
+            return None
+        try:
+            return arena_bytes(self.flatbuffer, {tensor.name: tensor.shape for tensor in signature.inputs})
+        except (RuntimeError, ValueError):
+            return None
 
     def load(self, signature: Signature, num_threads: int = 1) -> LiteRTModel | None:
         """The file in LiteRT with the shapes of a signature; None where it cannot be run."""

@@ -185,7 +185,7 @@ def export_tflite(
         float_operators=tuple(map(str, in_float)),
         model_name=model.name,
         arena_bytes=arena_bytes(exported),
-        keras_arena_bytes=by_keras.arena_bytes,
+        keras_arena_bytes=by_keras.arena_bytes(signature),
         flex=flex,
         notes=_notes(
             mixed,

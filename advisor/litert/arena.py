@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import inf, prod
 from typing import Any
 
+from advisor.litert.interpreter import resized_bytes
 from advisor.litert.operators import operator_names
 
 ALIGNMENT = 64
@@ -80,7 +81,7 @@ class Lifetime:
         return self.first <= other.last and other.first <= self.last
 
 
-def arena_bytes(flatbuffer: bytes) -> int:
+def arena_bytes(flatbuffer: bytes, shapes: Mapping[str, tuple[int, ...]] | None = None) -> int:
     """Peak memory of the tensors that LiteRT keeps between operators, as its arena planner places them.
 
     Tensors are placed by size, the largest first, each into the tightest gap that is free while it lives, at multiples
@@ -90,10 +91,14 @@ def arena_bytes(flatbuffer: bytes) -> int:
     the tensors inside its part in much the same way, and keeps a packed copy of the weights besides.
 
     Args:
-        flatbuffer: A TFLite model. Axes that it leaves open count as 1.
+        flatbuffer: A TFLite model.
+        shapes: Shapes of the inputs, by name, for a model that leaves axes open; None takes the model's.
 
     Returns:
         Bytes.
+
+    Raises:
+        RuntimeError: If shapes are given and LiteRT cannot give the model these.
 
     References:
         `tensorflow/lite/arena_planner.cc` and `tensorflow/lite/simple_memory_arena.cc` of TensorFlow 2.21.
@@ -101,7 +106,11 @@ def arena_bytes(flatbuffer: bytes) -> int:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(flatbuffer, 0)
-    return sum(planned_bytes(lifetimes(_graph(model, model.Subgraphs(i)))) for i in range(model.SubgraphsLength()))
+    graphs = [_graph(model, model.Subgraphs(index)) for index in range(model.SubgraphsLength())]
+    if shapes is not None:
+        resized = resized_bytes(flatbuffer, shapes)
+        graphs[0] = replace(graphs[0], sizes={tensor: resized[tensor] for tensor in graphs[0].sizes})
+    return sum(planned_bytes(lifetimes(graph)) for graph in graphs)
 
 
 def lifetimes(graph: Graph) -> tuple[Lifetime, ...]:

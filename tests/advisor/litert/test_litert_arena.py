@@ -12,9 +12,9 @@ from advisor.litert.arena import Graph, Lifetime, Operator, arena_bytes, lifetim
 from advisor.litert.conversion import convert_function
 
 
-def flatbuffer_of(model):
+def flatbuffer_of(model, batch_size=1):
     (x,) = model.inputs
-    specs = {"x": tf.TensorSpec((1, *x.shape[1:]), x.dtype, "x")}
+    specs = {"x": tf.TensorSpec((batch_size, *x.shape[1:]), x.dtype, "x")}
 
     def serve(**inputs):
         outputs = model(inputs["x"], training=False)
@@ -139,6 +139,13 @@ def test_the_plan_is_litert_s_own(build):
     flatbuffer = flatbuffer_of(build())
     spans = addresses(flatbuffer)
     assert arena_bytes(flatbuffer) == max(end for _, end in spans) - min(start for start, _ in spans)
+
+
+@pytest.mark.parametrize("build", [separable, residual])
+def test_a_model_that_leaves_the_batch_open_is_planned_for_the_batch_it_is_given(build):
+    model = build()
+    shapes = {"x": (3, *model.input_shape[1:])}
+    assert arena_bytes(flatbuffer_of(model, None), shapes) == arena_bytes(flatbuffer_of(model, 3))
 
 
 def test_every_subgraph_has_an_arena_of_its_own():
