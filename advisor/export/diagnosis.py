@@ -18,8 +18,8 @@ def first_over(errors: Sequence[LayerError], limit: Limit) -> LayerError | None:
 
 def worst(errors: Sequence[LayerError], count: int = NAMED_LAYERS) -> tuple[LayerError, ...]:
     """The layers that add most to the error, the worst first; those that add nothing are left out."""
-    adding = [error for error in errors if error.added > 0]
-    return tuple(sorted(adding, key=lambda error: -error.added)[:count])
+    adding = [error for error in errors if error.added]
+    return tuple(sorted(adding, key=lambda error: -(error.added or 0.0))[:count])
 
 
 def conversion_blamed(errors: Sequence[LayerError], limit: Limit, lowering: Lowering) -> str:

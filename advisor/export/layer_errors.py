@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,8 +12,7 @@ import numpy as np
 from advisor.export.errors import ExportError
 from advisor.export.samples import Samples
 from advisor.export.signature import Signature
-from advisor.graph.model_graph import read_graph
-from advisor.litert.calls import Call, calls_replaced
+from advisor.export.taps import Key, Tapped, trace_apart, trace_taps
 from advisor.litert.conversion import convert_function
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.lowering import Lowering, lowered
@@ -24,8 +20,6 @@ from advisor.litert.quantization import Quantization
 
 LAYER_SAMPLES = 16
 """Samples the layers are compared on: each has all its values, so few samples make a sound figure."""
-# The converter computes these together with what comes before them, so that only their result is ever rounded.
-_FUSED = frozenset({"Relu", "Relu6"})
 
 
 @dataclass(frozen=True)
@@ -33,51 +27,20 @@ class LayerError:
     """The error of one output of a layer.
 
     Attributes:
-        layer: The layer's path in the model; `output 'name'` for what is computed behind the last layer.
+        layer: The layer's path in the model; `output 'name'` for what is computed behind the last layer. An activation
+            that LiteRT computes together with the layer before it stands for both.
         cls: Its class.
         relative_rms: `‖y - k‖ / ‖k‖` over the samples, `k` from Keras and `y` from the exported model.
         max_relative: `max|y - k| / max|k|`.
-        added: What the layer itself added: `√max(0, e² - ê²)`, `e` its relative RMS error and `ê` the largest of those
-            that it reads. Errors that are independent add up so.
+        added: `‖y - f(x)‖ / ‖k‖`: what the layer `f` itself added, `x` being what it reads in the exported model. The
+            rest is error that it was handed, which it may amplify. None where that was not measured.
     """
 
     layer: str
     cls: str
     relative_rms: float
     max_relative: float
-    added: float
-
-
-@dataclass(frozen=True)
-class _Tap:
-    layer: str
-    cls: str
-    tensor: Any
-
-
-_Key = tuple[str, int]
-Batch = Mapping[str, np.ndarray]
-Values = Mapping[_Key, np.ndarray]
-
-
-@dataclass(frozen=True)
-class _Tapped:
-    """A function that returns what the layers return, each under a name of its own, in the order of execution."""
-
-    function: Any
-    taps: Mapping[_Key, _Tap]
-    names: Mapping[_Key, str]
-
-    def run(self, batch: Batch) -> Values:
-        """The values in TensorFlow."""
-        import tensorflow as tf
-
-        with tf.device("CPU:0"):
-            values = self.function(**{name: tf.constant(array) for name, array in batch.items()})
-        return self.by_key({name: value.numpy() for name, value in values.items()})
-
-    def by_key(self, values: Mapping[str, np.ndarray]) -> Values:
-        return {key: values[name] for key, name in self.names.items()}
+    added: float | None = None
 
 
 def layer_errors(
@@ -109,18 +72,27 @@ def layer_errors(
     Raises:
         ExportError: If the model cannot be converted so.
     """
-    own = _trace_taps(model, signature, outputs)
+    own = trace_taps(model, signature, outputs)
     with lowered(model, lowering):
-        shipped = _trace_taps(model, signature, outputs)
+        shipped = trace_taps(model, signature, outputs)
     try:
         runner = LiteRTModel(convert_function(shipped.function, allow_flex=allow_flex, quantization=quantization))
     except Exception as error:
         raise ExportError(
             f"Model '{model.name}' cannot be converted so that all its layers can be compared. Received: {error}"
         ) from error
-    pairs = [_Pair(key, key) for key in own.taps if key in shipped.taps and _alike(own.taps[key], shipped.taps[key])]
-    gaps = _gaps(pairs, own.run, lambda batch: shipped.by_key(runner(batch)), signature, samples)
-    return _errors(own, {pair.expected: gap for pair, gap in gaps.items()})
+    both = {key: tap for key, tap in own.taps.items() if key in shipped.taps and tap.shape == shipped.taps[key].shape}
+    apart = trace_apart(model, signature, outputs, both)
+    gaps = {key: _Gap() for key in both}
+    gaps_apart = {key: _Gap() for key in apart.taps}
+    for batch in samples.first(LAYER_SAMPLES).batches(signature.batch_size):
+        expected, received = own.run(batch), shipped.by_key(runner(batch))
+        from_received = apart.run({**batch, **{tap.name: received[key] for key, tap in both.items()}})
+        for key, gap in gaps.items():
+            gap.add(expected[key], received[key])
+        for key, gap in gaps_apart.items():
+            gap.add(from_received[key], received[key])
+    return _errors(own, gaps, {key: gap.rms_relative_to(gaps[key]) for key, gap in gaps_apart.items()})
 
 
 def preparation_errors(
@@ -140,70 +112,41 @@ def preparation_errors(
     Returns:
         The errors of the prepared model's layers, in the order in which they are computed.
     """
-    before, after = _trace_taps(given, signature, outputs), _trace_taps(prepared, signature, outputs)
-    removed = {key for key in before.taps if key not in after.taps}
-    sources = _sources(before, set(before.taps))
-    pairs = [
-        _Pair(old, key)
-        for key in after.taps
-        if key in before.taps
-        for old in _with_removed(key, removed, sources)
-        if _alike(before.taps[old], after.taps[key])
-    ]
-    nearest: dict[_Key, _Gap] = {}
-    for pair, gap in _gaps(pairs, before.run, after.run, signature, samples).items():
-        if pair.received not in nearest or gap.relative_rms < nearest[pair.received].relative_rms:
-            nearest[pair.received] = gap
-    return _errors(after, nearest)
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """The taps of two functions that are to agree."""
-
-    expected: _Key
-    received: _Key
-
-
-def _with_removed(key: _Key, removed: set[_Key], sources: Mapping[_Key, set[_Key]]) -> list[_Key]:
-    """A tap and those behind it, one after the other, that are gone."""
-    chain = [key]
-    while True:
-        following = [other for other in removed if sources[other] == {chain[-1]} and other not in chain]
-        if len(following) != 1:
-            return chain
-        chain.extend(following)
-
-
-def _gaps(
-    pairs: Sequence[_Pair],
-    run_expected: Callable[[Batch], Values],
-    run_received: Callable[[Batch], Values],
-    signature: Signature,
-    samples: Samples,
-) -> dict[_Pair, _Gap]:
-    gaps = {pair: _Gap() for pair in pairs}
+    before, after = trace_taps(given, signature, outputs), trace_taps(prepared, signature, outputs)
+    candidates = {key: _with_removed(key, before, after) for key in after.taps if key in before.taps}
+    gaps = {(old, key): _Gap() for key, chain in candidates.items() for old in chain}
     for batch in samples.first(LAYER_SAMPLES).batches(signature.batch_size):
-        expected, received = run_expected(batch), run_received(batch)
-        for pair, gap in gaps.items():
-            gap.add(expected[pair.expected], received[pair.received])
-    return gaps
+        expected, received = before.run(batch), after.run(batch)
+        for (old, key), gap in gaps.items():
+            gap.add(expected[old], received[key])
+    nearest = {
+        key: min((gaps[old, key] for old in chain), key=lambda gap: gap.relative_rms)
+        for key, chain in candidates.items()
+        if chain
+    }
+    return _errors(after, nearest, {})
 
 
-def _errors(tapped: _Tapped, gaps: Mapping[_Key, _Gap]) -> tuple[LayerError, ...]:
-    sources = _sources(tapped, set(gaps))
-    errors = {key: gap.relative_rms for key, gap in gaps.items()}
-    found = []
-    for key in (key for key in tapped.taps if key in gaps):
-        carried = max((errors[source] for source in sources[key]), default=0.0)
-        added = math.sqrt(max(0.0, errors[key] ** 2 - carried**2))
-        tap = tapped.taps[key]
-        found.append(LayerError(tap.layer, tap.cls, errors[key], gaps[key].max_relative, added))
-    return tuple(found)
+def _with_removed(key: Key, before: Tapped, after: Tapped) -> list[Key]:
+    """A tap and those next to it that are gone from the prepared model, as far as they have its shape."""
+    order = list(before.taps)
+    position = order.index(key)
+    following = position + 1
+    while following < len(order) and order[following] not in after.taps:
+        following += 1
+    return [old for old in order[position:following] if before.taps[old].shape == after.taps[key].shape]
+
+
+def _errors(tapped: Tapped, gaps: Mapping[Key, _Gap], added: Mapping[Key, float]) -> tuple[LayerError, ...]:
+    return tuple(
+        LayerError(tap.layer, tap.cls, gaps[key].relative_rms, gaps[key].max_relative, added.get(key))
+        for key, tap in tapped.taps.items()
+        if key in gaps
+    )
 
 
 class _Gap:
-    """Sums and maxima of two arrays' difference, over batches."""
+    """Sums and maxima of the difference of two arrays, over batches."""
 
     def __init__(self) -> None:
         self.squares = self.expected_squares = self.largest = self.expected_largest = 0.0
@@ -218,91 +161,13 @@ class _Gap:
         self.largest = max(self.largest, float(gap.max(initial=0.0)))
         self.expected_largest = max(self.expected_largest, float(np.abs(a[finite]).max(initial=0.0)))
 
+    def rms_relative_to(self, reference: _Gap) -> float:
+        return math.sqrt(self.squares / (reference.expected_squares or 1.0))
+
     @property
     def relative_rms(self) -> float:
-        return math.sqrt(self.squares / (self.expected_squares or 1.0))
+        return self.rms_relative_to(self)
 
     @property
     def max_relative(self) -> float:
         return self.largest / (self.expected_largest or 1.0)
-
-
-def _alike(first: _Tap, second: _Tap) -> bool:
-    return bool(first.tensor.shape == second.tensor.shape)
-
-
-def _trace_taps(model: keras.Model, signature: Signature, outputs: tuple[str, ...]) -> _Tapped:
-    """Traces a model that returns the outputs of all its leaves, as far as they are real numbers."""
-    import tensorflow as tf
-
-    graph = read_graph(model)
-    leaves = {id(node.operation): node for node in reversed(list(graph.leaves())) if not node.is_input}
-    paths = {key: graph.calls_of(node.path) for key, node in leaves.items()}
-    taps: dict[_Key, _Tap] = {}
-    names: dict[_Key, str] = {}
-
-    def serve(**inputs: Any) -> dict[str, Any]:
-        taps.clear()
-        calls: Counter[int] = Counter()
-        seen: list[tuple[str, str, Any]] = []
-
-        def tap(operation: Any, original: Call) -> Call:
-            @functools.wraps(original)
-            def tapped(*args: Any, **kwargs: Any) -> Any:
-                result = original(*args, **kwargs)
-                number, known = calls[id(operation)], paths[id(operation)]
-                calls[id(operation)] += 1
-                path = known[number] if number < len(known) else f"{known[0]}#{number + 1}"
-                seen.append((path, type(operation).__name__, result))
-                return result
-
-            return tapped
-
-        with calls_replaced([node.operation for node in leaves.values()], tap):
-            result = model(signature.pack(inputs), training=False)
-        here = tf.compat.v1.get_default_graph()
-        taken: set[str] = set()
-        for path, cls, results in seen:
-            for index, tensor in enumerate(keras.tree.flatten(results)):
-                if _can_be_tapped(tensor, here) and tensor.name not in taken and not _is_fused(tensor):
-                    taken.add(tensor.name)
-                    taps[path, index] = _Tap(path, cls, tensor)
-        for name, tensor in zip(outputs, keras.tree.flatten(result), strict=True):
-            if _can_be_tapped(tensor, here) and tensor.name not in taken:
-                taken.add(tensor.name)
-                taps[f"output '{name}'", 0] = _Tap(f"output '{name}'", type(model).__name__, tensor)
-        names.update((key, f"tap_{number}") for number, key in enumerate(taps))
-        return {names[key]: tf.identity(tap.tensor) for key, tap in taps.items()}
-
-    specs = {tensor.name: tf.TensorSpec(tensor.shape, tensor.dtype, tensor.name) for tensor in signature.inputs}
-    return _Tapped(tf.function(serve, autograph=False).get_concrete_function(**specs), taps, names)
-
-
-def _can_be_tapped(tensor: Any, graph: Any) -> bool:
-    # What was made inside a loop or a branch belongs to another graph.
-    return getattr(tensor, "graph", None) is graph and tensor.dtype.is_floating and tensor.shape.is_fully_defined()
-
-
-def _is_fused(tensor: Any) -> bool:
-    consumers = tensor.consumers()
-    return len(consumers) == 1 and consumers[0].type in _FUSED
-
-
-def _sources(tapped: _Tapped, among: set[_Key]) -> dict[_Key, set[_Key]]:
-    """For every tap those that it is computed from, with no other in between."""
-    by_tensor = {tap.tensor.name: key for key, tap in tapped.taps.items() if key in among}
-    found: dict[_Key, set[_Key]] = {}
-    for key in among:
-        frontier = list(tapped.taps[key].tensor.op.inputs)
-        seen: set[str] = set()
-        found[key] = set()
-        while frontier:
-            tensor = frontier.pop()
-            if tensor.name in seen:
-                continue
-            seen.add(tensor.name)
-            if tensor.name in by_tensor:
-                found[key].add(by_tensor[tensor.name])
-            else:
-                frontier.extend(tensor.op.inputs)
-    return found

@@ -31,7 +31,7 @@ def quantization_advice(model: keras.Model, errors: Sequence[LayerError]) -> tup
     Returns:
         One sentence per layer and reason, the worst layer first; none where no layer loses much.
     """
-    losing = [error for error in worst(errors, LAYERS_LOOKED_AT) if error.added > LOSES]
+    losing = [error for error in worst(errors, LAYERS_LOOKED_AT) if (error.added or 0.0) > LOSES]
     if not losing:
         return ()
     facts = gather_facts(read_graph(model))
@@ -40,7 +40,7 @@ def quantization_advice(model: keras.Model, errors: Sequence[LayerError]) -> tup
 
 
 def _reasons(facts: Facts, layer: LayerFacts, error: LayerError) -> list[str]:
-    loses = f"`{layer.path}` adds {100 * error.added:.2g}%"
+    loses = f"`{layer.path}` adds {100 * (error.added or 0.0):.2g}%"
     lines = []
     if layer.activation in REPLACEMENTS:
         lines.append(

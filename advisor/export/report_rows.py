@@ -116,7 +116,7 @@ def _precision(report: ExportReport) -> str:
 
 
 def _layer_error(error: LayerError) -> str:
-    return f"{error.layer} {_percent(error.added)} (of {_percent(error.relative_rms)})"
+    return f"{error.layer} {_percent(error.added or 0.0)} (of {_percent(error.relative_rms)})"
 
 
 def _difference(report: ExportReport) -> str:

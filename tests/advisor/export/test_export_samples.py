@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from advisor.export.errors import ExportError
-from advisor.export.samples import MAX_SAMPLES, Samples, first_samples, samples_for
+from advisor.export.samples import MAX_SAMPLES, Samples, verification_samples, samples_for
 from advisor.export.signature import read_signature
 
 X = np.arange(20.0, dtype="float32").reshape(5, 4)
@@ -46,7 +46,7 @@ def two_inputs(structure):
     ids=lambda data: type(data).__name__,
 )
 def test_whatever_fit_takes_gives_the_inputs(data):
-    np.testing.assert_array_equal(first_samples(one_input(), data), X)
+    np.testing.assert_array_equal(verification_samples(one_input(), data), X)
 
 
 @pytest.mark.parametrize("structure", [list, tuple, dict])
@@ -54,15 +54,15 @@ def test_several_inputs_come_in_the_structure_of_the_model(structure):
     model = two_inputs(structure)
     given = {"a": X, "b": Y[:, None]} if structure is dict else structure([X, Y[:, None]])
     for data in (given, (given, Y), {"a": X, "b": Y}):
-        samples = samples_for(read_signature(model, None, 1), first_samples(model, data))
+        samples = samples_for(read_signature(model, None, 1), verification_samples(model, data))
         assert samples.count == 5
         np.testing.assert_array_equal(samples.arrays["a"], X)
         np.testing.assert_array_equal(samples.arrays["b"], Y[:, None].astype("float32"))
 
 
-def test_at_most_the_first_samples_are_used():
+def test_at_most_the_verification_samples_are_used():
     data = np.zeros((MAX_SAMPLES + 5, 4))
-    assert first_samples(one_input(), data).shape == (MAX_SAMPLES, 4)
+    assert verification_samples(one_input(), data).shape == (MAX_SAMPLES, 4)
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_at_most_the_first_samples_are_used():
 )
 def test_data_that_does_not_fit_is_refused(data, message):
     with pytest.raises(ExportError, match=f"{message}.*Received: "):
-        first_samples(one_input(), data)
+        verification_samples(one_input(), data)
 
 
 def test_inputs_of_unequal_length_are_refused():
     with pytest.raises(ExportError, match=r"as many for every input.*Received: shapes=\[\(5, 4\), \(4, 1\)\]"):
-        first_samples(two_inputs(list), [X, Y[:4, None]])
+        verification_samples(two_inputs(list), [X, Y[:4, None]])
 
 
 def test_the_last_batch_is_filled_up():
@@ -94,4 +94,4 @@ def test_the_last_batch_is_filled_up():
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_an_error(value):
     with pytest.raises(ExportError, match=r"finite numbers only\. Received: 20 NaN or infinite values"):
-        first_samples(one_input(), np.full_like(X, value))
+        verification_samples(one_input(), np.full_like(X, value))
