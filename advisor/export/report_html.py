@@ -63,11 +63,10 @@ def _shown(report: ExportReport) -> dict[str, Any]:
 
 
 def _bars(row: Row) -> Bars | None:
-    exported, by_keras = row.values
-    if not exported or not by_keras:
+    if row.ratio is None:
         return None
-    longest = max(exported, by_keras)
-    return Bars(row.label, row.exported, row.by_keras, (100 * exported / longest, 100 * by_keras / longest))
+    longest = max(row.ratio, 1.0)
+    return Bars(row.label, row.exported, row.by_keras, (100 * row.ratio / longest, 100 / longest))
 
 
 @cache

@@ -20,15 +20,18 @@ class Row:
         label: What it is.
         exported: Of the exported model.
         by_keras: Of Keras's own export.
-        ratio: The first by the second.
-        values: The figures as numbers, where both can be drawn.
+        ratio: The first by the second; of latencies as measured side by side, which their medians are not.
     """
 
     label: str
     exported: str
     by_keras: str = MISSING
-    ratio: str = ""
-    values: tuple[float | None, float | None] = (None, None)
+    ratio: float | None = None
+
+    @property
+    def ratio_text(self) -> str:
+        """The ratio as it is shown."""
+        return MISSING if self.ratio is None else f"{self.ratio:.2f}"
 
 
 def has_peer(report: ExportReport) -> bool:
@@ -99,11 +102,7 @@ def _row(
     if ratio is None and exported is not None and by_keras:
         ratio = exported / by_keras
     return Row(
-        label,
-        MISSING if exported is None else write(exported),
-        MISSING if by_keras is None else write(by_keras),
-        MISSING if ratio is None else f"{ratio:.2f}",
-        (exported, by_keras),
+        label, MISSING if exported is None else write(exported), MISSING if by_keras is None else write(by_keras), ratio
     )
 
 

@@ -6,9 +6,10 @@ import textwrap
 from collections.abc import Sequence
 
 from advisor.export.report import ExportReport
-from advisor.export.report_rows import Row, figure_rows, has_peer, operator_rows, operator_total, statements
+from advisor.export.report_rows import figure_rows, has_peer, operator_rows, operator_total, statements
 
 COLUMNS = 80
+HEADER = ("", "exported", "by Keras", "ratio")
 
 
 def text_of(report: ExportReport) -> str:
@@ -20,11 +21,12 @@ def text_of(report: ExportReport) -> str:
     Returns:
         Lines of at most 80 columns, but for words that are longer.
     """
-    rows = [
-        *((row.label, row) for row in (*figure_rows(report), operator_total(report))),
-        *((f"  {row.label}", row) for row in operator_rows(report)),
-    ]
-    lines = _aligned([_header(report), *(_cells(label, row, report) for label, row in rows)])
+    figures = [(row.label, row.exported, row.by_keras, row.ratio_text) for row in figure_rows(report)]
+    total = operator_total(report)
+    counts = [(total.label, total.exported, total.by_keras, "")]
+    counts += [(f"  {row.label}", row.exported, row.by_keras, "") for row in operator_rows(report)]
+    columns = 4 if has_peer(report) else 2
+    lines = _aligned([row[:columns] for row in (HEADER, *figures, *counts)])
     for term, said in statements(report):
         lines.extend(
             textwrap.wrap(
@@ -32,14 +34,6 @@ def text_of(report: ExportReport) -> str:
             )
         )
     return "\n".join(lines)
-
-
-def _header(report: ExportReport) -> tuple[str, ...]:
-    return ("", "exported", "by Keras", "ratio") if has_peer(report) else ("", "exported")
-
-
-def _cells(label: str, row: Row, report: ExportReport) -> tuple[str, ...]:
-    return (label, row.exported, row.by_keras, row.ratio) if has_peer(report) else (label, row.exported)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -195,9 +195,14 @@ def test_html_shows_what_the_text_shows():
         assert said in shown
     assert "prepared" in shown
     assert "folded 2 BatchNormalization" in shown
-    # Size and memory are half as large, latency 0.5 and 0.8 times.
-    assert page.widths == [50, 100, 50, 100, 50, 100, 80, 100]
+    # Size and memory are half as large; latencies are drawn as they were measured side by side.
+    assert page.widths == [50, 100, 50, 100, 49, 100, 81, 100]
     assert REPORT._repr_html_() == REPORT.to_html()
+
+
+def test_the_longer_bar_is_the_larger_figure():
+    slower = dataclasses.replace(REPORT, latency_ratio={1: 1.25, 2: 2.0})
+    assert Page(slower.to_html()).widths[4:] == [100, 80, 100, 50]
 
 
 def test_html_without_anything_to_compare_with_draws_nothing():
