@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from advisor.litert.choice import Allowed, anything
 from advisor.litert.operators import is_loop_free, operator_table
+from advisor.litert.quantization import CALIBRATED, DYNAMIC
 
 LSTM_OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 """Its kernels share one scale, which the weights that clear its states (`forms/fused_lstm.py`) take for themselves."""
@@ -24,3 +26,14 @@ def takes_int8(flatbuffer: bytes) -> bool:
         flatbuffer: A TFLite model in float32.
     """
     return is_loop_free(flatbuffer) and takes_dynamic_range(flatbuffer)
+
+
+def forms_allowed(precision: str | None) -> Allowed:
+    """Which forms of a layer a model may have that is to be brought to a precision.
+
+    Args:
+        precision: One of `PRECISIONS`; None for float32.
+    """
+    if precision in CALIBRATED:
+        return takes_int8
+    return takes_dynamic_range if precision == DYNAMIC else anything
