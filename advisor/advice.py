@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from advisor.facts import TASKS, DataFacts, Facts, gather_facts, training_facts
-from advisor.facts.probes import ProbeFailure, make_probes
+from advisor.facts.probes import Probe, ProbeFailure, make_mobile_probes, make_probes
 from advisor.facts.read_data import read_data
 from advisor.facts.replicas import replicas_of
 from advisor.graph import read_graph
@@ -79,7 +79,8 @@ def advise(
         per_layer_ignores: Codes or prefixes of the rules to leave out at some layers, by the pattern of their paths:
             `{"backbone/*": "N102,D"}`.
         seed: Seed of everything drawn at random.
-        probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0.
+        probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0; as many
+            again for those in LiteRT with `target="mobile"`.
         safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
         verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
@@ -180,10 +181,12 @@ class _Look:
     def __call__(self, model: keras.Model, say: Say = silence) -> Examination:
         graph = read_graph(model)
         data: DataFacts | None = self.known["data"]
-        probes = {}
+        probes: dict[str, Probe] = {}
         not_measured: list[ProbeFailure] = []
+        if self.known["target"] == "mobile":
+            probes |= make_mobile_probes(graph, probe_seconds=self.probe_seconds, say=say, failed=not_measured.append)
         if data is not None:
-            probes = make_probes(
+            probes |= make_probes(
                 graph,
                 data,
                 batch_size=self.known["training"].replica_batch,

@@ -20,6 +20,7 @@ def interleaved_seconds(
     feeds: Mapping[str, np.ndarray],
     *,
     budget_seconds: float = BUDGET_SECONDS,
+    max_rounds: int = MAX_ROUNDS,
 ) -> dict[str, list[float]]:
     """Times models in turn, so that a busy moment of the machine falls on all of them.
 
@@ -27,6 +28,7 @@ def interleaved_seconds(
         models: The models, by name; all take the same inputs.
         feeds: The inputs of one invocation.
         budget_seconds: After about so many seconds, and at least 11 rounds, it stops.
+        max_rounds: It stops after so many rounds, too.
 
     Returns:
         Seconds of every round, by name; the n-th entries of all lists were measured side by side.
@@ -37,7 +39,7 @@ def interleaved_seconds(
     names = list(models)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     deadline = time.perf_counter() + budget_seconds
-    for number in range(MAX_ROUNDS):
+    for number in range(max_rounds):
         if number >= MIN_ROUNDS and time.perf_counter() > deadline:
             break
         first = number % len(names)

@@ -6,16 +6,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import keras
+
 from advisor.facts.data_facts import DataFacts
 from advisor.facts.measurement import Measurement
 from advisor.facts.probes.activations import Activations
 from advisor.facts.probes.batch_dispersion import BatchDispersion, independent_values
 from advisor.facts.probes.first_steps import FirstSteps
+from advisor.facts.probes.litert_cost import LiteRTCost
 from advisor.facts.probes.mode_difference import ModeDifference
 from advisor.facts.probes.samples import Clock, Say
 from advisor.graph import ModelGraph
 
-__all__ = ["Probe", "ProbeFailure", "independent_values", "make_probes"]
+__all__ = ["Probe", "ProbeFailure", "independent_values", "make_mobile_probes", "make_probes"]
 
 Probe = Callable[[str], Measurement | None]
 
@@ -106,6 +109,41 @@ def make_probes(
         }
         if batch_size is not None:
             probes["batch_dispersion"] = BatchDispersion(graph, data, batch_size, seed, clock).measure
+    return {name: _that_never_raises(name, probe, failed) for name, probe in probes.items()}
+
+
+def make_mobile_probes(
+    graph: ModelGraph,
+    *,
+    probe_seconds: float = 20,
+    say: Say = lambda doing: None,
+    failed: Callable[[ProbeFailure], object] = lambda failure: None,
+) -> dict[str, Probe]:
+    """The measuring functions for a model that is to run on a phone; they need no data.
+
+    | probe | measures |
+    |---|---|
+    | `litert_milliseconds`, `litert_operators` | of a layer alone in LiteRT, one thread, one sample, as it is written |
+    | `litert_milliseconds_lowered`, `litert_operators_lowered` | the same in the form in which the export writes it |
+
+    Args:
+        graph: The model's graph.
+        probe_seconds: About how many seconds all measurements together may take, at least 0.
+        say: Told what is being measured.
+        failed: Told of a probe that cannot measure.
+
+    Returns:
+        Probes by name; none where TensorFlow, whose converter they need, is not Keras's backend.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {}
+    cost = LiteRTCost(graph, Clock(probe_seconds, say))
+    probes: dict[str, Probe] = {
+        "litert_milliseconds": cost.milliseconds,
+        "litert_milliseconds_lowered": cost.milliseconds_lowered,
+        "litert_operators": cost.operators,
+        "litert_operators_lowered": cost.operators_lowered,
+    }
     return {name: _that_never_raises(name, probe, failed) for name, probe in probes.items()}
 
 

@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import keras
 from keras import layers
 
 import keras_normpack
-from advisor.facts import Facts, Kind, LayerFacts
+from advisor.facts import Facts, Kind, LayerFacts, Measurement
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Confidence, Finding, Severity
 from advisor.rules.registry import rule
 
 MOBILE = {"target": "mobile"}
 
-# Counted in converted models of one such layer on feature maps; the slow tests count again.
-OPERATORS: dict[type, int] = {
-    keras_normpack.GroupNormalization: 19,
-    layers.GroupNormalization: 14,
-    keras_normpack.InstanceNormalization: 11,
-    layers.LayerNormalization: 11,
-    layers.RMSNormalization: 6,
-}
-_OVER_A_MAP = (layers.GroupNormalization, keras_normpack.InstanceNormalization)
+FIGURES = ("litert_milliseconds", "litert_milliseconds_lowered", "litert_operators", "litert_operators_lowered")
+_WITHOUT_STATISTICS = (keras_normpack.DynamicTanh,)
+
 OPERATIONS_PER_VALUE = 5
 """Two means, a square, a multiplication and an addition: what `x · a + b` takes when a and b come from the sample."""
-
-LOWERED_OPERATORS, LOWERED_OVER_ALL = 12, 5
 
 
 def _map(norm: keras.Layer) -> keras.Model:
@@ -38,18 +31,17 @@ def _map(norm: keras.Layer) -> keras.Model:
 
 @rule
 class NormalizationAtInference(Rule):
-    """Group, instance, layer and RMS normalization compute statistics of every sample on the phone.
+    """Normalizations other than batch normalization compute statistics of every sample on the phone.
 
     What it does:
-        For `target="mobile"`, lists these normalizations, one finding per class, with the operators that the converted
-        layer has and the values it works on.
+        For `target="mobile"`, lists these normalizations, one finding per class, and measures what they cost in LiteRT:
+        operators and milliseconds, on one thread and each layer alone, as the layer is written and in the form in which
+        `export_tflite` writes it.
 
     Why it matters:
         Batch normalization folds into the convolution before it and costs nothing at inference. These cannot, since
-        their statistics come from the sample: every value is read and written several times. Measured on a prototype
-        against the same network with folded batch normalization, one thread: group normalization 1.97 times the latency
-        as Keras has it converted, instance normalization 3.54 times. Written as `x · a + b`, with a and b per channel
-        from two means, 1.20 and 1.17 times.
+        their statistics come from the sample: every value is read and written several times. How much that is beside
+        the convolutions depends on the network, so it is measured.
 
     Example:
         ```python
@@ -57,8 +49,8 @@ class NormalizationAtInference(Rule):
         ```
 
     Fix:
-        None in the model: the form `x · a + b` computes the same and is a matter of export. Where the batch allows it,
-        batch normalization is the cheapest on a phone.
+        None in the model: `export_tflite` writes the layer in the form that costs least, such as `x · a + b` with a and
+        b per channel. Where the batch allows it, batch normalization is the cheapest on a phone.
     """
 
     code = "E702"
@@ -76,6 +68,7 @@ class NormalizationAtInference(Rule):
         Case("instance normalization", lambda: _map(keras_normpack.InstanceNormalization()), MOBILE),
         Case("layer normalization", lambda: _map(layers.LayerNormalization()), MOBILE),
         Case("RMS normalization", lambda: _map(layers.RMSNormalization()), MOBILE),
+        Case("filter response", lambda: _map(keras_normpack.FilterResponseNormalization()), MOBILE),
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
@@ -83,25 +76,40 @@ class NormalizationAtInference(Rule):
             return
         found: dict[type, list[LayerFacts]] = {}
         for layer in facts.of_kind(Kind.NORM):
-            cls = next((cls for cls in OPERATORS if issubclass(layer.cls, cls)), None)
-            if cls is not None:
-                found.setdefault(cls, []).append(layer)
+            if issubclass(layer.cls, keras.Layer) and not layer.is_batch_norm and layer.cls not in _WITHOUT_STATISTICS:
+                found.setdefault(layer.cls, []).append(layer)
         for cls, norms in found.items():
-            yield self._costly(cls, norms)
+            yield self._costly(facts, cls, norms)
 
-    def _costly(self, cls: type, norms: list[LayerFacts]) -> Finding:
+    def _costly(self, facts: Facts, cls: type, norms: list[LayerFacts]) -> Finding:
         values = sum(math.prod(size or 1 for size in norm.output_shape[1:]) for norm in norms)
-        count = len(norms)
-        which = f"`{norms[0].path}` ({cls.__name__}) becomes" if count == 1 else f"{count} {cls.__name__} become"
-        lowered = (
-            f", {LOWERED_OPERATORS * count} when written as `x · a + b`, {LOWERED_OVER_ALL * count} of them over maps"
-            if issubclass(cls, _OVER_A_MAP)
-            else ""
+        one = len(norms) == 1
+        which = f"`{norms[0].path}` ({cls.__name__}) computes" if one else f"{len(norms)} {cls.__name__} compute"
+        message = (
+            f"{which} statistics on the phone, about {OPERATIONS_PER_VALUE * values:,} multiplications and additions "
+            "per sample that a folded batch normalization does not have"
         )
+        cost = _sum_over(facts, norms)
+        if cost:
+            milliseconds, lowered, operators, operators_lowered = (figure.value for figure in cost)
+            message += (
+                f"; in LiteRT {operators:.0f} operators and {milliseconds:.2g} ms as written, {operators_lowered:.0f} "
+                f"and {lowered:.2g} ms as exported"
+            )
         return self.finding(
             *norms,
-            message=f"{which} {OPERATORS[cls] * count} operators{lowered}; about "
-            f"{OPERATIONS_PER_VALUE * values:,} multiplications and additions per sample that a folded batch "
-            "normalization does not have",
+            message=message,
             why="Their statistics come from the sample, so they cannot be folded into the layer before.",
+            measurements=cost,
         )
+
+
+def _sum_over(facts: Facts, norms: list[LayerFacts]) -> tuple[Measurement, ...]:
+    """The figures in their order, each summed over all the layers; nothing where one of them has none."""
+    sums = []
+    for figure in FIGURES:
+        parts = [part for norm in norms if (part := facts.measure(figure, norm.path)) is not None]
+        if len(parts) < len(norms):
+            return ()
+        sums.append(replace(parts[0], value=sum(part.value for part in parts)))
+    return tuple(sums)

@@ -5,8 +5,8 @@ from keras import layers, ops
 
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
-from advisor.litert.interpreter import LiteRTModel
 from advisor.export.signature import read_signature
+from advisor.litert.interpreter import LiteRTModel
 
 
 class Branches(keras.Model):

@@ -2,8 +2,8 @@ import keras
 from keras import layers
 
 from advisor.export.convert import convert
-from advisor.litert.operators import operator_table
 from advisor.export.signature import read_signature
+from advisor.litert.operators import operator_table
 
 
 def table(model, **arguments):

@@ -8,10 +8,9 @@ from keras import layers, ops
 from advisor import advise
 from advisor.export.convert import convert
 from advisor.export.errors import ExportError
-from advisor.litert.operators import operator_table
 from advisor.export.signature import read_signature
-from advisor.rules.export.e702_normalization_at_inference import LOWERED_OPERATORS, OPERATORS
-from advisor.testing import randomize_weights
+from advisor.litert.operators import operator_table
+from advisor.rules.finding import Confidence
 
 VECTOR, IMAGE, VOLUME, MATRIX, SIGNAL = (6,), (8, 8, 3), (4, 4, 4, 2), (3, 3), (64,)
 
@@ -140,40 +139,6 @@ def test_a_subclass_of_a_layer_is_that_layer():
     assert look(model_of(Pooling(), VOLUME), "E704")
 
 
-class Lowered(layers.Layer):
-    """Instance normalization as `x · a + b`."""
-
-    def build(self, input_shape):
-        self.gamma = self.add_weight(shape=input_shape[-1:], initializer="ones")
-        self.beta = self.add_weight(shape=input_shape[-1:])
-
-    def call(self, inputs):
-        mean = ops.mean(inputs, (1, 2), keepdims=True)
-        variance = ops.mean(inputs * inputs, (1, 2), keepdims=True) - mean * mean
-        scale = self.gamma * ops.rsqrt(variance + 1e-3)
-        return inputs * scale + (self.beta - mean * scale)
-
-
-def _operators(layer):
-    stack = [layers.ReLU(), layer, layers.ReLU()]
-    model = randomize_weights(keras.Sequential([keras.Input((8, 8, 16)), *stack]))
-    return sum(operator_table(flatbuffer(model)).values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("cls", OPERATORS)
-def test_the_operators_of_a_normalization_are_as_many_as_said(cls):
-    grouped = issubclass(cls, layers.GroupNormalization) and cls.__name__ == "GroupNormalization"
-    around = _operators(layers.Identity())
-    # One of the activations goes into the layer.
-    assert _operators(cls(groups=4) if grouped else cls()) - around == OPERATORS[cls]
-
-
-@pytest.mark.slow
-def test_the_lowered_form_has_as_many_operators_as_said():
-    assert _operators(Lowered()) - _operators(layers.Identity()) == LOWERED_OPERATORS
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("cls", [layers.LSTM, layers.GRU, layers.SimpleRNN])
 def test_loops_are_converted_for_a_fixed_batch_size_only(cls):
@@ -190,12 +155,26 @@ def test_loops_are_converted_for_a_fixed_batch_size_only(cls):
         converter(None).convert()
 
 
-def test_one_finding_per_class_counts_all():
+def test_one_finding_per_class_sums_what_its_layers_cost():
     stack = [layers.GroupNormalization(2), layers.LayerNormalization(), layers.GroupNormalization(2)]
-    found = look(keras.Sequential([keras.Input((4, 4, 2)), *stack]), "E702")
+    model = keras.Sequential([keras.Input((4, 4, 2)), *stack])
+    found = look(model, "E702")
     assert [len(finding.layers) for finding in found] == [2, 1]
-    assert "2 GroupNormalization become 28 operators, 24 when written as `x · a + b`" in found[0].message
+    assert "2 GroupNormalization compute" in found[0].message
     assert "320 multiplications and additions" in found[0].message
+    milliseconds, lowered, operators, _ = (figure.value for figure in found[0].measurements)
+    one = keras.Sequential([keras.Input((4, 4, 2)), layers.GroupNormalization(2)])
+    assert operators == 2 * sum(operator_table(flatbuffer(one)).values())
+    assert lowered <= 1.05 * milliseconds
+    assert f"{operators:.0f} operators and {milliseconds:.2g} ms as written" in found[0].message
+    assert found[0].confidence is Confidence.MEASURED
+
+
+def test_without_time_to_measure_the_arithmetic_is_counted():
+    model = keras.Sequential([keras.Input((4, 4, 2)), layers.GroupNormalization(2)])
+    (finding,) = advise(model, select="E702", target="mobile", probe_seconds=0, verbose=0).findings
+    assert finding.measurements == ()
+    assert finding.message.endswith("that a folded batch normalization does not have")
 
 
 def test_networks_made_for_phones_are_hardly_spoken_of():
