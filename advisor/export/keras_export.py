@@ -13,6 +13,7 @@ import keras
 
 from advisor.export.signature import Signature, symbolic_inputs
 from advisor.litert.arena import arena_bytes
+from advisor.litert.garbage import quick_garbage_collection
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.operators import flex_operators, operator_table
 from advisor.native_log import native_log_held_back
@@ -93,7 +94,7 @@ def _exported(model: keras.Model, signature: Signature, *, fixed: bool) -> Keras
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.tflite"
         try:
-            with native_log_held_back(), contextlib.redirect_stdout(io.StringIO()):
+            with quick_garbage_collection(), native_log_held_back(), contextlib.redirect_stdout(io.StringIO()):
                 model.export(path, format="litert", verbose=False, input_signature=[signature.pack(specs)])
             flatbuffer = path.read_bytes()
         except Exception as error:

@@ -13,6 +13,8 @@ from advisor.export.signature import Signature
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
 
+BUDGET_SECONDS = 1.0
+
 
 def side_by_side(
     exported: bytes, by_keras: KerasExport, signature: Signature, batch: Mapping[str, np.ndarray]
@@ -32,7 +34,9 @@ def side_by_side(
     for threads in THREADS:
         models = {"exported": LiteRTModel(exported, threads)}
         peer = by_keras.load(signature, threads)
-        seconds = interleaved_seconds(models if peer is None else models | {"keras": peer}, batch)
+        if peer is not None:
+            models["keras"] = peer
+        seconds = interleaved_seconds(models, batch, budget_seconds=BUDGET_SECONDS)
         figures["latency_ms"][threads] = median_milliseconds(seconds["exported"])
         if peer is not None:
             figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
