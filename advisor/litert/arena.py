@@ -101,7 +101,7 @@ def arena_bytes(flatbuffer: bytes, shapes: Mapping[str, tuple[int, ...]] | None 
         RuntimeError: If shapes are given and LiteRT cannot give the model these.
 
     References:
-        `tensorflow/lite/arena_planner.cc` and `tensorflow/lite/simple_memory_arena.cc` of TensorFlow 2.21.
+        `tensorflow/lite/arena_planner.cc` and `tensorflow/lite/simple_memory_arena.cc` in TensorFlow.
     """
     from ai_edge_litert import schema_py_generated as schema
 
