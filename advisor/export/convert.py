@@ -32,46 +32,70 @@ class LayerOperator:
         return f"{self.name} (layer '{self.layer}')"
 
 
-def convert(
-    model: keras.Model,
-    signature: Signature,
-    outputs: tuple[str, ...],
-    *,
-    allow_flex: bool = False,
-    quantization: Quantization | None = None,
-) -> bytes:
-    """Converts a model with static shapes and the signature `serve`.
+def convert(model: keras.Model, signature: Signature, outputs: tuple[str, ...], *, allow_flex: bool = False) -> bytes:
+    """Converts a model in float32, with static shapes and the signature `serve`.
 
     Args:
         model: A built model.
         signature: Its inputs.
         outputs: The names of its flat outputs.
         allow_flex: Whether operators without a LiteRT kernel may be left to TensorFlow's (Flex delegate).
-        quantization: The precision; None for float32.
 
     Returns:
         The flatbuffer.
 
     Raises:
-        ExportError: If the model cannot be traced or converted, holds a loop and is to be calibrated, or needs floats
-            where none are allowed; operators are named with their layer.
+        ExportError: If the model cannot be traced or converted; operators without a kernel are named with their layer.
     """
-    traced = trace(model, signature, outputs)
+    return _converted(model, signature, outputs, allow_flex, None)
 
-    def converted(precision: Quantization | None) -> bytes:
-        try:
-            return convert_function(traced.function, allow_flex=allow_flex, quantization=precision)
-        except Exception as error:
-            raise _conversion_error(model, signature, error, allow_flex) from error
 
-    if quantization is None or quantization.precision not in CALIBRATED:
-        return converted(quantization)
-    # Calibration of a loop ends the process, so one must be found before.
-    _refuse_loops(model, signature, converted(None), quantization.precision)
-    exported = converted(quantization)
+def quantize(
+    model: keras.Model,
+    signature: Signature,
+    outputs: tuple[str, ...],
+    quantization: Quantization,
+    in_float: bytes,
+    *,
+    allow_flex: bool = False,
+) -> bytes:
+    """Converts a model in a precision below float32.
+
+    Args:
+        model: A built model.
+        signature: Its inputs.
+        outputs: The names of its flat outputs.
+        quantization: The precision.
+        in_float: What `convert` makes of the model. Calibration of a loop ends the process, so one is looked for there.
+        allow_flex: As in `convert`.
+
+    Returns:
+        The flatbuffer.
+
+    Raises:
+        ExportError: If the model cannot be converted, holds a loop and is to be calibrated, or needs floats where none
+            are allowed; operators are named with their layer.
+    """
+    if quantization.precision in CALIBRATED:
+        _refuse_loops(model, signature, in_float, quantization.precision)
+    exported = _converted(model, signature, outputs, allow_flex, quantization)
     if quantization.precision == INT8:
         _refuse_floats(model, signature, outputs, exported)
     return exported
+
+
+def _converted(
+    model: keras.Model,
+    signature: Signature,
+    outputs: tuple[str, ...],
+    allow_flex: bool,
+    quantization: Quantization | None,
+) -> bytes:
+    traced = trace(model, signature, outputs)
+    try:
+        return convert_function(traced.function, allow_flex=allow_flex, quantization=quantization)
+    except Exception as error:
+        raise _conversion_error(model, signature, error, allow_flex) from error
 
 
 def float_operators(

@@ -1,16 +1,28 @@
-"""The copy of a model that is shipped: without what only training needs, batch normalization folded."""
+"""The copy of a model that is shipped: without what only training needs, what can be folded into weights folded."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import keras
 
-from advisor.graph import keras_internals
-from advisor.rewrite import RewriteError, fold_batch_norm, strip_training_layers
-
-STEPS = (("removed", strip_training_layers), ("folded", fold_batch_norm))
+from advisor.facts import Facts
+from advisor.facts.affine_maps import norm_affine_map
+from advisor.facts.folding import BAKEABLE
+from advisor.graph import Edit, keras_internals
+from advisor.rewrite import RewriteError, rebuild
+from advisor.rewrite.recipes.drop_zero_branches import zero_branches
+from advisor.rewrite.recipes.fold_batch_norm import batch_norm_folds
+from advisor.rewrite.recipes.fold_layer_scale import layer_scale_folds
+from advisor.rewrite.recipes.fold_norm_weights import norm_weight_folds
+from advisor.rewrite.recipes.fold_rescaling import rescaling_folds
+from advisor.rewrite.recipes.remove_weight_normalization import substitutes
+from advisor.rewrite.recipes.settling import Step, at_once
+from advisor.rewrite.recipes.strip_training_layers import removals
+from advisor.rewrite.recipes.targets import facts_of
 
 
 @dataclass(frozen=True)
@@ -28,8 +40,27 @@ class Prepared:
     refused: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """One kind of preparation.
+
+    Attributes:
+        verb: What it does to layers, for the report.
+        step: The edits that can be made at once.
+        counted: The names of what it makes fewer of.
+    """
+
+    verb: str
+    step: Step
+    counted: Callable[[Facts], Iterator[str]]
+
+
 def prepare(model: keras.Model) -> Prepared:
-    """Strips training-only layers and folds batch normalization, on a copy.
+    """Takes out of a copy what inference can do without, and folds into weights what linear layers can take up.
+
+    In this order, since each makes room for the next: layers that only train go; computed kernels become plain ones;
+    branches of zeros go; then batch normalization, layer scale, rescaling, and the weights of other normalizations go
+    into the linear layers around them.
 
     Args:
         model: A built model; it is not changed.
@@ -46,18 +77,57 @@ def prepare(model: keras.Model) -> Prepared:
     current = model
     done: list[str] = []
     refused: list[str] = []
-    for verb, step in STEPS:
+    for stage in _STAGES:
         try:
-            after = step(current)
+            after, fewer = _after(current, stage)
         except RewriteError as error:
             refused.append(str(error))
             continue
-        gone = _classes(current) - _classes(after)
-        if gone:
-            done.extend(f"{verb} {count} {name}" for name, count in gone.items())
-            current = after
+        done.extend(f"{stage.verb} {count} {name}" for name, count in fewer.items())
+        current = after
     return Prepared(current, tuple(done), tuple(dict.fromkeys(refused)))
 
 
-def _classes(model: keras.Model) -> Counter[str]:
-    return Counter(type(layer).__name__ for layer in keras_internals.layer_tree(model))
+def _after(model: keras.Model, stage: _Stage) -> tuple[keras.Model, Counter[str]]:
+    """The model after a stage, and how much less there is of what it is counted by."""
+    facts = facts_of(model)
+    before = Counter(stage.counted(facts))
+    while edits := stage.step(facts):
+        facts = facts_of(rebuild(facts.graph, edits).model)
+    return facts.graph.model, before - Counter(stage.counted(facts))
+
+
+def _folds(facts: Facts) -> Sequence[Edit]:
+    return at_once(facts, chain(batch_norm_folds(facts), layer_scale_folds(facts), rescaling_folds(facts)))
+
+
+def _layers(facts: Facts) -> Iterator[str]:
+    first_calls = (layer for path, layer in facts.layers.items() if facts.graph.is_first_call(path))
+    return (layer.cls.__name__ for layer in first_calls)
+
+
+def _wrappers(facts: Facts) -> Iterator[str]:
+    inside = keras_internals.layer_tree(facts.graph.model)
+    return (type(layer).__name__ for layer in inside if isinstance(layer, BAKEABLE))
+
+
+def _sums(facts: Facts) -> Iterator[str]:
+    return (layer.cls.__name__ for layer in facts.layers.values() if layer.cls.__name__ == "Add")
+
+
+def _normalizations_with_weights(facts: Facts) -> Iterator[str]:
+    first_calls = (layer for path, layer in facts.layers.items() if facts.graph.is_first_call(path))
+    return (layer.cls.__name__ for layer in first_calls if norm_affine_map(facts.graph, layer) is not None)
+
+
+_STAGES = (
+    _Stage("removed", removals, _layers),
+    _Stage("baked", substitutes, _wrappers),
+    _Stage("dropped the zeros in", lambda facts: at_once(facts, zero_branches(facts)), _sums),
+    _Stage("folded", _folds, _layers),
+    _Stage(
+        "folded the weights of",
+        lambda facts: at_once(facts, norm_weight_folds(facts)),
+        _normalizations_with_weights,
+    ),
+)

@@ -7,6 +7,12 @@ from importlib.metadata import version
 from typing import Any
 
 import keras
+import numpy as np
+
+from advisor.export.errors import ExportError
+from advisor.litert.interpreter import LiteRTModel
+from advisor.litert.metadata import with_metadata
+from advisor.litert.signatures import signature_shapes
 
 VERIFICATION = (
     "verified_samples", "max_abs_difference", "max_relative_difference", "relative_rms_difference", "top1_agreement",
@@ -64,3 +70,33 @@ def verification(figures: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _short(figure: float | None) -> float | None:
     return float(f"{figure:.3g}") if isinstance(figure, float) else figure
+
+
+def described(flatbuffer: bytes, model: keras.Model, **made: Any) -> bytes:
+    """A TFLite model with what it says about itself.
+
+    Args:
+        flatbuffer: The model.
+        model: The Keras model it was made from.
+        **made: How it was made: the keywords of `provenance`.
+
+    Returns:
+        The model with a description and a metadata entry.
+    """
+    shapes = signature_shapes(flatbuffer)
+    entry = provenance(model, shapes.inputs, shapes.outputs, **made)
+    return with_metadata(flatbuffer, entry, f"{model.name}, exported by keras-normpack {entry['keras_normpack']}")
+
+
+def check_equal(verified: bytes, written: bytes, batch: Mapping[str, np.ndarray]) -> None:
+    """Refuses a file that does not compute, to the bit, what the one did that was verified.
+
+    Raises:
+        ExportError: If it does not.
+    """
+    before, after = LiteRTModel(verified)(batch), LiteRTModel(written)(batch)
+    if any(not np.array_equal(before[name], after[name], equal_nan=True) for name in before):
+        raise ExportError(
+            "A file must compute the same with and without metadata, and this one does not; please report it. "
+            f"Received: other values of {', '.join(before)}"
+        )

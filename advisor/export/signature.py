@@ -172,7 +172,9 @@ def _static_shape(
         if None in shape[1:]:
             raise ExportError(
                 f"Input '{name}' of model '{model.name}' has open axes, and a .tflite file has static shapes. Pass "
-                f"`verify_data` of the shape to export for. Received: shape={shape}, verify_data=None"
+                "`verify_data` of the shape to export for. For sequences this is the longest one: shorter ones are "
+                "padded to it, and masked by the model's `Masking` or `Embedding(mask_zero=True)`. "
+                f"Received: shape={shape}, verify_data=None"
             )
         return (batch_size, *(axis for axis in shape[1:] if axis is not None))
     given = np.shape(array)

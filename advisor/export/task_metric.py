@@ -118,12 +118,9 @@ def _class_numbers(labels: np.ndarray, outputs: np.ndarray) -> np.ndarray | None
 
 
 def _reshaped(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The labels in a shape that differs at most by a last axis of size 1."""
-    for candidate in (
-        labels,
-        labels[..., None],
-        labels[..., 0] if labels.shape[-1:] == (1,) and labels.ndim > 1 else labels,
-    ):
-        if candidate.shape == shape:
-            return candidate
+    """The labels in a shape that differs at most by a last axis of size 1; None where it differs by more."""
+    if labels.shape == shape:
+        return labels
+    if labels.shape == (*shape, 1) or (*labels.shape, 1) == shape:
+        return labels.reshape(shape)
     return None

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from advisor.export.checks import check_exportable, check_options
-from advisor.export.convert import convert, float_operators
-from advisor.export.diagnosis import conversion_blamed, preparation_blamed
+from advisor.export.conversion import Conversion
+from advisor.export.convert import LayerOperator
 from advisor.export.errors import ExportError
-from advisor.export.flex import flex_layers
 from advisor.export.keras_export import KerasExport, keras_export
-from advisor.export.layer_errors import LayerError, layer_errors, preparation_errors
-from advisor.export.layer_scopes import read_layer_scopes
+from advisor.export.layer_errors import LayerError
 from advisor.export.precision import computing_in_float32, mixed_policies
-from advisor.export.prepare import Prepared, prepare
-from advisor.export.provenance import provenance, verification
+from advisor.export.prepare import prepare
+from advisor.export.provenance import check_equal, described, verification
 from advisor.export.quantization_advice import quantization_advice
-from advisor.export.report import THREADS, ExportReport
+from advisor.export.report import ExportReport
 from advisor.export.samples import (
     Labelled,
     Samples,
@@ -33,25 +28,15 @@ from advisor.export.samples import (
 )
 from advisor.export.signature import Signature, read_signature
 from advisor.export.task_metric import task_metrics
+from advisor.export.timing import side_by_side
 from advisor.export.trace import trace
-from advisor.export.verify import (
-    Limit,
-    Outputs,
-    check,
-    difference,
-    keras_outputs,
-    limit_for,
-    litert_outputs,
-)
+from advisor.export.verify import FLOAT32_TOLERANCE, Difference, Limit, Outputs, keras_outputs, limit_for
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.arena import arena_bytes
-from advisor.litert.interpreter import LiteRTModel
-from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
-from advisor.litert.lowering import Lowering, choose_forms, lowered
-from advisor.litert.metadata import with_metadata
-from advisor.litert.operators import flex_operators, operator_table
+from advisor.litert.lowering import choose_forms
+from advisor.litert.operators import operator_table
+from advisor.litert.quantizable import forms_allowed
 from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
-from advisor.litert.signatures import signature_shapes
 from advisor.output_files import checked_target, complete_file
 from advisor.progress import working
 
@@ -138,43 +123,54 @@ def export_tflite(
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
             say("Choosing the forms of layers")
-            lowering = _choose_forms(prepared, signature, expected.names, quantize)
+            lowering = choose_forms(
+                prepared.model,
+                lambda: trace(prepared.model, signature, expected.names),
+                allowed=forms_allowed(quantize),
+            )
+            conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
             say("Converting")
-            with lowered(prepared.model, lowering):
-                exported = convert(
-                    prepared.model, signature, expected.names, allow_flex=allow_flex, quantization=quantization
-                )
-                in_float = (
-                    float_operators(prepared.model, signature, expected.names, exported)
-                    if quantize == INT8_FLOAT_FALLBACK
-                    else ()
-                )
-                flex = (
-                    flex_layers(exported, read_layer_scopes(prepared.model, signature, expected.names))
-                    if flex_operators(operator_table(exported))
-                    else {}
-                )
+            exported, limit = conversion.in_float(), _float32_limit(quantize, tolerance)
+            flex = conversion.flex_layers(exported)
             say("Verifying")
-            conversion = Conversion(model, prepared, lowering, signature, quantization, allow_flex, exported)
-            limit = limit_for(quantize, tolerance)
-            labels = None if given is None else given.labels
-            figures = {} if flex else _verify(conversion, samples, expected, labels, limit)
+            checked = None if flex else conversion.verify(exported, limit, None)
+            in_float: tuple[LayerOperator, ...] = ()
+            layers: tuple[LayerError, ...] = ()
+            unknown: tuple[str, ...] = ()
+            if quantization is not None:
+                say("Quantizing")
+                exported, limit = conversion.quantized(exported, quantization), limit_for(quantize, tolerance)
+                in_float = conversion.float_operators(exported) if quantize == INT8_FLOAT_FALLBACK else ()
+                if not flex:
+                    say("Verifying layer by layer")
+                    checked = conversion.verify(exported, limit, quantization)
+                    layers, unknown = _layers(conversion, quantization)
             say("Exporting with Keras alone, to compare")
             by_keras = keras_export(model, signature)
-        say("Measuring latency")
-        exported = _described(exported, model, prepared, lowering, quantize, figures)
+        found = {} if checked is None else _differences(checked, samples, expected, given)
+        written = described(
+            exported,
+            model,
+            precision=quantize or FLOAT32,
+            preparation=prepared.done,
+            lowered=lowering.descriptions,
+            verification=verification(found),
+        )
+        latencies: dict[str, Any] = {}
         if not flex:
-            _check_equal(conversion.flatbuffer, exported, signature, samples)
-            figures |= _time(exported, by_keras, signature, samples)
-        temporary.write_bytes(exported)
+            batch = next(samples.batches(signature.batch_size))
+            check_equal(exported, written, batch)
+            say("Measuring latency")
+            latencies = side_by_side(written, by_keras, signature, batch)
+        temporary.write_bytes(written)
     return ExportReport(
         path=target,
         batch_size=batch_size,
         inputs={tensor.name: tensor.shape for tensor in signature.inputs},
         outputs=expected.names,
-        size_bytes=len(exported),
+        size_bytes=len(written),
         keras_size_bytes=by_keras.size_bytes,
-        operators=operator_table(exported),
+        operators=operator_table(written),
         keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
         lowered=lowering.descriptions,
@@ -184,17 +180,14 @@ def export_tflite(
         representative_seed=None if drawn is None else seed,
         float_operators=tuple(map(str, in_float)),
         model_name=model.name,
-        arena_bytes=arena_bytes(exported),
+        arena_bytes=arena_bytes(written),
         keras_arena_bytes=by_keras.arena_bytes(signature),
         flex=flex,
-        notes=_notes(
-            mixed,
-            prepared.refused,
-            tuple(flex),
-            by_keras,
-            verified_on_representative=drawn is not None and given is drawn,
-        ),
-        **figures,
+        notes=_notes(mixed, prepared.refused, tuple(flex), by_keras, (*_data_notes(drawn, given), *unknown)),
+        layer_errors=layers,
+        advice=quantization_advice(prepared.model, layers),
+        **found,
+        **latencies,
     )
 
 
@@ -241,47 +234,26 @@ def _quantization(precision: str | None, signature: Signature, drawn: Labelled |
     return Quantization(precision, batches)
 
 
-def _choose_forms(
-    prepared: Prepared, signature: Signature, outputs: tuple[str, ...], precision: str | None
-) -> Lowering:
-    # The one place that decides on forms by precision: calibrated ones (`precision in CALIBRATED`) take no loops.
-    return choose_forms(prepared.model, lambda: trace(prepared.model, signature, outputs))
+def _float32_limit(quantize: str | None, tolerance: float | None) -> Limit:
+    # What is to be quantized is held to the narrow limit of float32 first, so that nothing hides behind a wide one.
+    if quantize is None or tolerance is None:
+        return limit_for(None, tolerance)
+    return limit_for(None, max(tolerance, FLOAT32_TOLERANCE))
 
 
-@dataclass(frozen=True, eq=False)
-class Conversion:
-    """A model and what was made of it."""
-
-    given: keras.Model
-    prepared: Prepared
-    lowering: Lowering
-    signature: Signature
-    quantization: Quantization | None
-    allow_flex: bool
-    flatbuffer: bytes
-
-    def layer_errors(self, samples: Samples, outputs: tuple[str, ...]) -> tuple[LayerError, ...]:
-        """How far every layer is from Keras."""
-        return layer_errors(
-            self.prepared.model,
-            self.signature,
-            samples,
-            outputs,
-            lowering=self.lowering,
-            quantization=self.quantization,
-            allow_flex=self.allow_flex,
-        )
+def _layers(conversion: Conversion, quantization: Quantization) -> tuple[tuple[LayerError, ...], tuple[str, ...]]:
+    """What the layers lose, and a note where that cannot be found: the model itself is verified all the same."""
+    try:
+        return conversion.layer_errors(quantization), ()
+    except ExportError as error:
+        return (), (f"what each layer loses is not known: {error}",)
 
 
-def _verify(conversion: Conversion, samples: Samples, expected: Outputs, labels: Any, limit: Limit) -> dict[str, Any]:
-    """Compares the exported model with Keras; the figures by the names the report has for them."""
-    signature, prepared = conversion.signature, conversion.prepared
-    received = litert_outputs(LiteRTModel(conversion.flatbuffer), signature, samples, expected.names)
-    found = difference(expected, received)
-    check(found, limit, lambda: _explanation(conversion, samples, expected, limit))
-    errors: tuple[LayerError, ...] = ()
-    if conversion.quantization is not None:
-        errors = conversion.layer_errors(samples, expected.names)
+def _differences(
+    checked: tuple[Outputs, Difference], samples: Samples, expected: Outputs, given: Labelled | None
+) -> dict[str, Any]:
+    """The figures of a comparison by the names the report has for them."""
+    received, found = checked
     return {
         "max_abs_difference": found.max_absolute,
         "max_relative_difference": found.max_relative,
@@ -289,71 +261,8 @@ def _verify(conversion: Conversion, samples: Samples, expected: Outputs, labels:
         "relative_rms_difference": found.relative_rms,
         "top1_agreement": found.top1_agreement,
         "verified_samples": samples.count,
-        "task_metrics": task_metrics(expected, received, labels),
-        "layer_errors": errors,
-        "advice": quantization_advice(prepared.model, errors),
+        "task_metrics": task_metrics(expected, received, None if given is None else given.labels),
     }
-
-
-def _explanation(conversion: Conversion, samples: Samples, expected: Outputs, limit: Limit) -> str:
-    """Where too large a difference comes from."""
-    signature, prepared = conversion.signature, conversion.prepared
-    in_float = limit_for(None, None)
-    try:
-        if not in_float.holds_for(difference(expected, keras_outputs(prepared.model, signature, samples))):
-            errors = preparation_errors(conversion.given, prepared.model, signature, samples, expected.names)
-            return preparation_blamed(errors, in_float, prepared.done)
-        return conversion_blamed(conversion.layer_errors(samples, expected.names), limit, conversion.lowering)
-    except ExportError as error:
-        return f"Which layer it comes from is not known: {error}."
-
-
-def _described(
-    flatbuffer: bytes,
-    model: keras.Model,
-    prepared: Prepared,
-    lowering: Lowering,
-    precision: str | None,
-    figures: Mapping[str, Any],
-) -> bytes:
-    """The file with what it says of itself."""
-    shapes = signature_shapes(flatbuffer)
-    entry = provenance(
-        model,
-        shapes.inputs,
-        shapes.outputs,
-        precision=precision or FLOAT32,
-        preparation=prepared.done,
-        lowered=lowering.descriptions,
-        verification=verification(figures),
-    )
-    return with_metadata(flatbuffer, entry, f"{model.name}, exported by keras-normpack {entry['keras_normpack']}")
-
-
-def _check_equal(verified: bytes, written: bytes, signature: Signature, samples: Samples) -> None:
-    """The file that is written computes, to the bit, what the one did that was verified."""
-    batch = next(samples.batches(signature.batch_size))
-    before, after = LiteRTModel(verified)(batch), LiteRTModel(written)(batch)
-    if any(not np.array_equal(before[name], after[name], equal_nan=True) for name in before):
-        raise ExportError(
-            "A file must compute the same with and without metadata, and this one does not; please report it. "
-            f"Received: other values of {', '.join(before)}"
-        )
-
-
-def _time(exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples) -> dict[str, Any]:
-    """Times the exported model beside Keras's own; the figures by the names the report has for them."""
-    batch = next(samples.batches(signature.batch_size))
-    figures: dict[str, dict[int, float]] = {"latency_ms": {}, "keras_latency_ms": {}, "latency_ratio": {}}
-    for threads in THREADS:
-        models = {"exported": LiteRTModel(exported, threads)}
-        peer = by_keras.load(signature, threads)
-        seconds = interleaved_seconds(models if peer is None else models | {"keras": peer}, batch)
-        figures["latency_ms"][threads] = median_milliseconds(seconds["exported"])
-        if peer is not None:
-            figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
-            figures["latency_ratio"][threads] = median_ratio(seconds["exported"], seconds["keras"])
-    return figures
 
 
 def _notes(
@@ -361,8 +270,7 @@ def _notes(
     refused: tuple[str, ...],
     flex: tuple[str, ...],
     by_keras: KerasExport,
-    *,
-    verified_on_representative: bool,
+    data: tuple[str, ...],
 ) -> tuple[str, ...]:
     notes = []
     if mixed:
@@ -370,8 +278,13 @@ def _notes(
     notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
-    if verified_on_representative:
-        notes.append("verified on the representative samples, for no `verify_data` was given")
+    notes.extend(data)
     if by_keras.note is not None:
         notes.append(by_keras.note)
     return tuple(notes)
+
+
+def _data_notes(drawn: Labelled | None, given: Labelled | None) -> tuple[str, ...]:
+    if drawn is None or given is not drawn:
+        return ()
+    return ("verified on the representative samples, for no `verify_data` was given",)

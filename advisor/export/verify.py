@@ -49,10 +49,10 @@ _MEASURES = {"max_relative": "a relative difference", "relative_rms": "a relativ
 
 LIMITS: Mapping[str | None, Limit] = {
     None: Limit("max_relative", FLOAT32_TOLERANCE),
-    FLOAT16: Limit("relative_rms", 0.01),
-    DYNAMIC: Limit("relative_rms", 0.1),
-    INT8: Limit("relative_rms", 0.2),
-    INT8_FLOAT_FALLBACK: Limit("relative_rms", 0.2),
+    FLOAT16: Limit("relative_rms", 0.03),
+    DYNAMIC: Limit("relative_rms", 0.25),
+    INT8: Limit("relative_rms", 0.5),
+    INT8_FLOAT_FALLBACK: Limit("relative_rms", 0.5),
 }
 
 

@@ -136,6 +136,12 @@ def core_layer(operation: Any) -> Any:
     return core_layer(inner[0]) if inner else operation
 
 
+def works_by_itself(operation: Any) -> bool:
+    """Whether nothing stands around the layer that does the work, but at most a `TimeDistributed`."""
+    inner = wrapped_layers(operation)
+    return not inner or (isinstance(operation, layers.TimeDistributed) and not wrapped_layers(inner[0]))
+
+
 def kind_of(operation: Any) -> Kind:
     """The kind of a layer or operation, looking through wrappers.
 

@@ -151,7 +151,14 @@ class InsertAfter(Edit):
 
 @dataclass(frozen=True)
 class Remove(Edit):
-    """Take this call out; what read its output reads its input instead."""
+    """Take this call out; what read its output reads its input instead.
+
+    Args:
+        path: The node's path.
+        kept: Which of several inputs is read instead.
+    """
+
+    kept: int = 0
 
     @property
     def footprint(self) -> frozenset[Touch]:

@@ -182,6 +182,10 @@ class ModelGraph:
         """Whether any output of the leaf is an output of the outermost model."""
         return any(source.path == path for source in self.outputs)
 
+    def is_read_outside(self, path: str) -> bool:
+        """Whether the leaf is an output of the model, or Python code reads it whose calls are not known."""
+        return self.is_output(path) or path in self._read_by_code
+
     def sole_consumer(self, path: str) -> str | None:
         """The one leaf that reads this leaf's output, when there is just one and the output is not the model's."""
         consumers = self.consumers(path)
@@ -212,6 +216,15 @@ class ModelGraph:
             for producer in self.producers(node.path):
                 found[producer].append(node.path)
         return {path: tuple(readers) for path, readers in found.items()}
+
+    @cached_property
+    def _read_by_code(self) -> frozenset[str]:
+        """Leaves behind the outputs of models that are called where nobody can look."""
+        called = {scope.path: self._scope_calls(scope.path) for scope in self.scopes.values() if scope.path}
+        hidden = [path for path, calls in called.items() if any(call.call is None for call in calls)]
+        return frozenset(
+            leaf.path for path in hidden for source in self.scopes[path].outputs for leaf in self._resolve(source)
+        )
 
     def _scope_calls(self, scope: str) -> Iterator[Node]:
         for path in self._calls[id(self.scopes[scope].model)]:

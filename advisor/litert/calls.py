@@ -63,7 +63,12 @@ def read_call(layer: Any, original: Call, args: Sequence[Any], kwargs: dict[str,
     if not given:
         return None
     inputs = given.pop(next(iter(given)))
-    mask = given.pop("mask", None)
+    masks = keras.tree.flatten(mask := given.pop("mask", None))
+    # Keras hands a layer of several inputs a list, of None where an input has no mask.
+    if all(one is None for one in masks):
+        mask = None
+    elif any(one is None for one in masks):
+        return None
     # `training` is False or None here; anything else that is given changes what is computed.
     if any(value is not None and value is not False for value in keras.tree.flatten(list(given.values()))):
         return None

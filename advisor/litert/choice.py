@@ -24,6 +24,9 @@ LARGER_BY_BYTES = 2048
 """Forms that make the file larger by more than this, for each layer, are left out: small files are the other goal."""
 BUDGET_SECONDS = 0.1
 
+Allowed = Callable[[bytes], bool]
+_MEASURED: dict[tuple[str, int, Allowed], Choice | None] = {}
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -63,36 +66,57 @@ class Choice:
         return self.costs[self.form.name if self.form is not None else OWN]
 
 
-def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
+def anything(flatbuffer: bytes) -> bool:
+    """Allows every file."""
+    return True
+
+
+def choose_form(call: LayerCall, seed: int = 0, *, allowed: Allowed = anything) -> Choice | None:
     """Measures the forms of a layer and chooses one.
 
     A form must agree with the layer to a relative difference of 1e-5 on random inputs, and may not make the file larger
-    by more than 2 KiB. The fastest wins, but the first listed among those that take about the same time.
+    by more than 2 KiB, unless the layer as it is written is not allowed. The fastest wins, but the first listed among
+    those that take about the same time.
+
+    Calls of equal layers, by class, configuration, shapes and which weights are all 0 or 1, are measured once in a
+    process, so that they get one form and their figures agree.
 
     Args:
         call: The call; its inputs have static shapes.
         seed: Seed of the random inputs.
+        allowed: Whether the file of a layer in some form may be, as `takes_int8` says.
 
     Returns:
-        The choice; None where the layer has no form that fits, or cannot be converted alone.
+        The choice; None where no form that fits is allowed, or the layer cannot be converted alone.
     """
+    key = (_alike(call), seed, allowed)
+    if key not in _MEASURED:
+        _MEASURED[key] = _measured_choice(call, seed, allowed)
+    return _MEASURED[key]
+
+
+def _measured_choice(call: LayerCall, seed: int, allowed: Allowed) -> Choice | None:
     forms = [form for form in forms_of(call.layer) if form.fits(call)]
-    if not forms:
-        return None
     own = _converted(call, lambda layer, inputs, mask: _own_call(layer, inputs, mask))
     if own is None:
         return None
+    own_is_allowed = allowed(own)
     feeds = _random_feeds(call, np.random.default_rng(seed))
     candidates: dict[str, tuple[Form | None, bytes]] = {}
     expected = _outputs(own, feeds)
     for form in forms:
+        if form.is_large and own_is_allowed:
+            continue
         flatbuffer = _converted(call, form.compute)
         if (
             flatbuffer is not None
-            and len(flatbuffer) <= len(own) + LARGER_BY_BYTES
+            and allowed(flatbuffer)
+            and not (own_is_allowed and len(flatbuffer) > len(own) + LARGER_BY_BYTES)
             and _agree(expected, _outputs(flatbuffer, feeds))
         ):
             candidates[form.name] = (form, flatbuffer)
+    if not candidates and not own_is_allowed:
+        return None
     candidates[OWN] = (None, own)
     models = {name: LiteRTModel(flatbuffer) for name, (_, flatbuffer) in candidates.items()}
     seconds = interleaved_seconds(models, feeds, budget_seconds=BUDGET_SECONDS * len(models))
@@ -101,7 +125,8 @@ def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
         name: Cost(times[name], sum(operator_table(flatbuffer).values()), len(flatbuffer))
         for name, (_, flatbuffer) in candidates.items()
     }
-    return Choice(candidates[_cheapest(times)][0], costs)
+    choosable = times if own_is_allowed else {name: time for name, time in times.items() if name != OWN}
+    return Choice(candidates[_cheapest(choosable)][0], costs)
 
 
 def _cheapest(times: Mapping[str, float]) -> str:
@@ -169,3 +194,25 @@ def _agree(expected: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> bo
         a.shape == b.shape and np.abs(a - b).max(initial=0.0) <= TOLERANCE * np.abs(a).max(initial=0.0)
         for a, b in zip(expected, received, strict=True)
     )
+
+
+def _alike(call: LayerCall) -> str:
+    weights = [_folded_value(weight) for weight in call.layer.weights]
+    return repr((type(call.layer), call.key[1:], _nameless(call.layer.get_config()), weights))
+
+
+def _folded_value(weight: Any) -> float | None:
+    """The value of a weight that is 0 or 1 throughout, with which the converter leaves operators out; else None."""
+    values = np.asarray(weight)
+    first = float(values.flat[0]) if values.size and values.dtype.kind == "f" else None
+    return first if first in (0.0, 1.0) and bool((values == first).all()) else None
+
+
+def _nameless(config: Any) -> Any:
+    """A configuration without the names of the layer and of those it holds."""
+    if isinstance(config, dict):
+        is_of_a_layer = "trainable" in config
+        return {key: _nameless(value) for key, value in config.items() if not (is_of_a_layer and key == "name")}
+    if isinstance(config, list | tuple):
+        return [_nameless(value) for value in config]
+    return config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import keras
 
 from advisor.graph import keras_internals
 from advisor.litert.calls import Call, LayerCall, calls_replaced, read_call
-from advisor.litert.choice import Choice, choose_form
+from advisor.litert.choice import Allowed, Choice, anything, choose_form
 from advisor.litert.forms import forms_of
 
 
@@ -40,14 +41,13 @@ class Lowering:
         return tuple(f"{count} {cls} as {form}" for (cls, form), count in counts.items())
 
 
-def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
+def choose_forms(model: keras.Model, run: Callable[[], object], *, allowed: Allowed = anything) -> Lowering:
     """Finds the cheapest form of every layer that has several.
-
-    Calls of equal layers, by class, configuration and shapes, are measured once.
 
     Args:
         model: The model.
         run: Traces the model once, with static shapes.
+        allowed: Whether the file of a layer in some form may be, as `takes_int8` says.
 
     Returns:
         The forms to compute its calls in.
@@ -65,15 +65,12 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
 
     with calls_replaced(_with_forms(model), watch):
         run()
-    measured: dict[Any, Choice | None] = {}
     choices = {}
-    for key, call in seen.items():
-        alike = _alike(call)
-        if alike not in measured:
-            measured[alike] = choose_form(call)
-        choice = measured[alike]
-        if choice is not None:
-            choices[key] = (call, choice)
+    with _quick_garbage_collection():
+        for key, call in seen.items():
+            choice = choose_form(call, allowed=allowed)
+            if choice is not None:
+                choices[key] = (call, choice)
     return Lowering(choices)
 
 
@@ -104,6 +101,14 @@ def _with_forms(model: keras.Model) -> list[Any]:
     return [layer for layer in keras_internals.layer_tree(model) if forms_of(layer)]
 
 
-def _alike(call: LayerCall) -> str:
-    config = {key: value for key, value in call.layer.get_config().items() if key != "name"}
-    return repr((type(call.layer), call.key[1:], sorted(config.items(), key=lambda item: item[0])))
+@contextmanager
+def _quick_garbage_collection() -> Iterator[None]:
+    """Leaves out what is alive now: TensorFlow's converter collects at each call, over half of the time it takes."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -90,6 +90,15 @@ def flex_operators(operators: dict[str, int]) -> tuple[str, ...]:
     return tuple(name for name in operators if name.startswith(FLEX_PREFIX))
 
 
+def is_loop_free(flatbuffer: bytes) -> bool:
+    """Whether a model has no loops, which recurrent layers are; TensorFlow's calibration for int8 cannot run them.
+
+    Args:
+        flatbuffer: A TFLite model.
+    """
+    return "WHILE" not in operator_table(flatbuffer)
+
+
 def operator_names(model: Any) -> list[str]:
     """The names of a model's operator codes, by their index.
 

@@ -133,7 +133,7 @@ class _Builder:
         self._nodes_of: dict[str, list[Node]] = defaultdict(list)
         for node in graph.nodes.values():
             self._nodes_of[node.scope].append(node)
-        self._removed = {edit.path for edit in edits if isinstance(edit, Remove)}
+        self._removed = {edit.path: edit.kept for edit in edits if isinstance(edit, Remove)}
         self._before: dict[str, list[LayerSpec]] = defaultdict(list)
         self._after: dict[str, list[LayerSpec]] = defaultdict(list)
         self._layer_edits: dict[int, list[Edit]] = defaultdict(list)
@@ -250,18 +250,19 @@ class _Builder:
         return cls(inputs=inputs, outputs=outputs, name=scope.model.name)
 
     def _bypass(self, node: Node, scope: Scope, renewed: Any, names: _Names) -> Any:
-        first = renewed(_first_tensor(node.call))
-        sole_output = len(scope.outputs) == 1 and not self._graph.nodes[node.sources[0].path].is_input
+        position = self._removed[node.path]
+        kept = renewed(_tensors(node.call)[position])
+        sole_output = len(scope.outputs) == 1 and not self._graph.nodes[node.sources[position].path].is_input
         if sole_output or node.path not in {source.path for source in scope.outputs}:
-            return first
+            return kept
         # The output's name, by which losses and metrics may be keyed, is the name of its layer.
-        return keras.layers.Identity(name=names.free(node.name))(first)
+        return keras.layers.Identity(name=names.free(node.name))(kept)
 
     def _call(self, node: Node, renewed: Any, names: _Names) -> Any:
         assert node.call is not None
         args, kwargs = renewed(node.call.args), renewed(node.call.kwargs)
         if self._before[node.path]:
-            first = renewed(_first_tensor(node.call))
+            first = renewed(_tensors(node.call)[0])
             changed = first
             for layer in self._insertions(self._before[node.path], node, names):
                 changed = layer(changed)
@@ -352,11 +353,11 @@ class _Names:
         return name
 
 
-def _first_tensor(call: Any) -> Any:
-    """The first tensor in the order of the operation's arguments, in whatever order they were named in the call."""
+def _tensors(call: Any) -> list[Any]:
+    """The tensors in the order of the operation's arguments, in whatever order they were named in the call."""
     named = [call.kwargs.get(name) for name in internals.argument_names(call.operation)]
     tensors = keras.tree.flatten([*call.args, *named, *call.kwargs.values()])
-    return next(leaf for leaf in tensors if isinstance(leaf, keras.KerasTensor))
+    return [leaf for leaf in tensors if isinstance(leaf, keras.KerasTensor)]
 
 
 def _float_policy(layer: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -51,16 +51,24 @@ class LiteRTCost:
 
     def _choice(self, path: str) -> Choice | None:
         node = self._graph.nodes[path]
-        shapes = [(1, *shape[1:]) for shape in node.input_shapes]
-        if self._clock.left <= 0 or len(shapes) != 1 or None in shapes[0]:
+        shape = _one_sample(node.input_shapes)
+        if self._clock.left <= 0 or shape is None:
             return None
         begin = time.monotonic()
         self._clock.say(f"the cost of {path} in LiteRT")
         try:
-            alone = _alone(node.operation, shapes[0])
-            return None if alone is None else choose_form(LayerCall(alone, keras.KerasTensor(shapes[0], "float32")))
+            alone = _alone(node.operation, shape)
+            return None if alone is None else choose_form(LayerCall(alone, keras.KerasTensor(shape, "float32")))
         finally:
             self._clock.left = max(0.0, self._clock.left - (time.monotonic() - begin))
+
+
+def _one_sample(shapes: Sequence[tuple[int | None, ...]]) -> tuple[int, ...] | None:
+    """The shape of the only input with a batch of one; None where there are several, or a size is open."""
+    if len(shapes) != 1:
+        return None
+    known = [size for size in shapes[0][1:] if size is not None]
+    return (1, *known) if len(known) == len(shapes[0]) - 1 else None
 
 
 def _alone(layer: Any, shape: tuple[int, ...]) -> Any | None:

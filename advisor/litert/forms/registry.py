@@ -5,10 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from advisor.litert.forms import group_normalization
+from advisor.litert.forms import (
+    batch_normalization,
+    conditional_normalization,
+    filter_response_normalization,
+    global_response_normalization,
+    group_normalization,
+    layer_normalization,
+    per_channel_activations,
+    recurrent,
+    reversible_instance_normalization,
+)
 from advisor.litert.forms.form import Form
 
-_FAMILIES = (group_normalization,)
+_FAMILIES = (
+    batch_normalization,
+    conditional_normalization,
+    filter_response_normalization,
+    global_response_normalization,
+    group_normalization,
+    layer_normalization,
+    per_channel_activations,
+    recurrent,
+    reversible_instance_normalization,
+)
 _FORMS: Mapping[type, Sequence[Form]] = {cls: forms for family in _FAMILIES for cls, forms in family.FORMS.items()}
 
 

@@ -1,24 +1,27 @@
-"""Batch normalization folded into the weights before it, for inference."""
+"""Batch normalization folded into the weights around it, for inference."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 
-from advisor.facts import LayerFacts
-from advisor.facts.folding import foldable_into
-from advisor.graph import Configure, Edit, ReadVariable, Remove, WeightRule
-from advisor.rewrite.rebuild import rebuild
-from advisor.rewrite.recipes.targets import facts_of
+from advisor.facts import Facts
+from advisor.facts.affine_maps import affine_map, is_plain_batch_norm
+from advisor.graph import Edit, Remove
+from advisor.rewrite.recipes.settling import at_once, settled, taken_up_after, taken_up_before
 
 
 def fold_batch_norm(model: keras.Model) -> keras.Model:
-    """Fold every batch normalization that directly follows a linear layer into that layer.
+    """Fold batch normalization into the linear layers before it, or into those that read it.
 
-    With `s = γ / √(σ² + ε)`, `W ← s · W` and `b ← β + s · (b − μ)`, computed in float64. The result computes the same
-    at inference and must not be trained. Normalizations that cannot be folded stay.
+    With `s = γ / √(σ² + ε)` and `t = β − s · μ`, a convolution or dense layer before it becomes `W ← s · W`,
+    `b ← s · b + t`, and one after it `W ← W · s`, `b ← b + W · t`, computed in float64. Between the two may stand what
+    gives the same after the map as before it: average pooling, cropping, upsampling, flattening, dropout,
+    concatenation of channels (before the normalization only); maximum pooling if no `s` is negative; padding with
+    zeros, also by the convolution after it, if every `t` is 0. Everything that reads what is changed has to take part
+    in it. The result computes the same at inference and must not be trained. Normalizations that cannot be folded
+    stay, such as those with an activation on both sides.
 
     Args:
         model: Sequential or Functional model; stays as it is.
@@ -31,53 +34,24 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     Example:
     >>> import keras
-    >>> model = keras.Sequential(
-    ...     [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv"), keras.layers.BatchNormalization()]
-    ... )
+    >>> conv, norm = keras.layers.Conv2D(4, 3, activation="relu", name="conv"), keras.layers.BatchNormalization()
+    >>> head = [keras.layers.Flatten(name="flat"), keras.layers.Dense(2, name="head")]
+    >>> model = keras.Sequential([keras.Input((8, 8, 3)), conv, norm, *head])
     >>> [layer.name for layer in fold_batch_norm(model).layers]
-    ['conv']
+    ['conv', 'flat', 'head']
 
     References:
         Jacob et al. 2018, arXiv:1712.05877, section 3.2.
     """
-    facts = facts_of(model)
-    edits: list[Edit] = []
+    return settled(model, lambda facts: at_once(facts, batch_norm_folds(facts)))
+
+
+def batch_norm_folds(facts: Facts) -> Iterator[list[Edit]]:
+    """For each batch normalization that can be folded, the edits that do it."""
     for norm in facts.batch_norms():
-        linear = foldable_into(facts, norm.path).linear
-        if linear is not None and not facts.graph.refusal(norm.path):
-            edits.append(Configure(linear, {"use_bias": True}, _folded(facts[linear], norm)))
-            edits.extend(Remove(call) for call in facts.graph.calls_of(norm.path))
-    return rebuild(facts.graph, edits).model
-
-
-def _folded(linear: LayerFacts, norm: LayerFacts) -> WeightRule:
-    epsilon = norm.config["epsilon"]
-    kernel_name, channels_of = _output_channels(linear)
-
-    def values(read: ReadVariable) -> dict[str, np.ndarray]:
-        def wide(path: str, name: str) -> Any:
-            value = read(path, name)
-            return None if value is None else value.astype(np.float64)
-
-        mean, variance = wide(norm.path, "moving_mean"), wide(norm.path, "moving_variance")
-        gamma, beta, bias = wide(norm.path, "gamma"), wide(norm.path, "beta"), wide(linear.path, "bias")
-        scale = (1.0 if gamma is None else gamma) / np.sqrt(variance + epsilon)
-        kernel = wide(linear.path, kernel_name)
-        shift = (0.0 if beta is None else beta) + scale * ((0.0 if bias is None else bias) - mean)
-        return {kernel_name: kernel * channels_of(scale, kernel.shape), "bias": shift}
-
-    return values
-
-
-def _output_channels(linear: LayerFacts) -> tuple[str, Any]:
-    """Which variable makes the output channels, and how a vector of them broadcasts over it."""
-    name = linear.cls.__name__
-    if name.startswith("Separable"):
-        return "pointwise_kernel", lambda scale, shape: scale
-    if name.startswith("Depthwise"):
-        # (height, width, channels, multiplier): output channel c·multiplier + m.
-        return "kernel", lambda scale, shape: scale.reshape(shape[-2:])
-    if name.endswith("Transpose"):
-        # (height, width, filters, channels).
-        return "kernel", lambda scale, shape: scale[:, None]
-    return "kernel", lambda scale, shape: scale
+        values = affine_map(facts.graph, norm) if is_plain_batch_norm(norm) else None
+        if values is None:
+            continue
+        edits = taken_up_before(facts, norm.path, values) or taken_up_after(facts, norm.path, values)
+        if edits:
+            yield [*edits, *(Remove(call) for call in facts.graph.calls_of(norm.path))]

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from advisor.facts import Facts
+from advisor.facts.folding import BAKEABLE
 from advisor.graph import Edit, Node, Substitute
 from advisor.graph import keras_internals as internals
 from advisor.rewrite.cloning import clone_layer, custom_objects
@@ -18,7 +19,6 @@ from keras_normpack import WeightNormalization, WeightStandardization
 
 # Between training steps the kernel of a `SpectralNormalization` is the normalized one, or is used as if it were.
 _COMPUTING = (WeightNormalization, WeightStandardization)
-_WRAPPERS = (*_COMPUTING, keras.layers.SpectralNormalization)
 
 
 def remove_weight_normalization(model: keras.Model) -> keras.Model:
@@ -50,11 +50,12 @@ def remove_weight_normalization(model: keras.Model) -> keras.Model:
         Salimans & Kingma 2016, arXiv:1602.07868, section 2: at inference the weights are computed once.
     """
     facts = facts_of(model)
-    edits = _substitutes(facts)
+    edits = substitutes(facts)
     return rebuild(facts.graph, edits).model
 
 
-def _substitutes(facts: Facts) -> list[Edit]:
+def substitutes(facts: Facts) -> list[Edit]:
+    """The edits that put plain layers in the place of those whose kernels are computed."""
     graph = facts.graph
     wrapped = [
         node
@@ -92,7 +93,7 @@ def _wrappers_in(layer: Any) -> list[Any]:
 def _is_removable(layer: Any) -> bool:
     # Keras casts the output of a spectrally normalized layer to the type of its input: an embedding's to whole numbers.
     cast = isinstance(layer, keras.layers.SpectralNormalization) and isinstance(layer.layer, keras.layers.Embedding)
-    return isinstance(layer, _WRAPPERS) and not cast
+    return isinstance(layer, BAKEABLE) and not cast
 
 
 def _plain(layer: Any) -> Any:
@@ -154,5 +155,5 @@ def _unwrapped(config: Any) -> Any:
 
 
 def _names_a_wrapper(config: Mapping[str, Any]) -> bool:
-    names: Collection[str] = {keras.saving.get_registered_name(cls) for cls in _WRAPPERS}
+    names: Collection[str] = {keras.saving.get_registered_name(cls) for cls in BAKEABLE}
     return (config.get("registered_name") or config.get("class_name")) in names

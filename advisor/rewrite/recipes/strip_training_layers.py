@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import keras
 
-from advisor.facts import Facts, Kind
+from advisor.facts import Facts
+from advisor.facts.commuting import only_trains
 from advisor.graph import Remove
 from advisor.rewrite.rebuild import rebuild
 from advisor.rewrite.recipes.targets import facts_of
-
-# They work at inference too.
-_NOT_ONLY_TRAINING = frozenset({"CenterCrop", "RandomCrop", "AutoContrast", "Equalization", "MonteCarloDropout"})
 
 
 def strip_training_layers(model: keras.Model) -> keras.Model:
@@ -32,15 +30,10 @@ def strip_training_layers(model: keras.Model) -> keras.Model:
     ['dense']
     """
     facts = facts_of(model)
-    return rebuild(facts.graph, [Remove(path) for path in training_only(facts)]).model
+    return rebuild(facts.graph, removals(facts)).model
 
 
-def training_only(facts: Facts) -> list[str]:
-    """Paths of the nodes that do nothing at inference."""
-    return [
-        layer.path
-        for layer in facts.of_kind(Kind.DROPOUT, Kind.AUGMENTATION)
-        if layer.cls.__name__ not in _NOT_ONLY_TRAINING
-        and len(layer.input_shapes) == 1
-        and not facts.graph.refusal(layer.path)
-    ]
+def removals(facts: Facts) -> list[Remove]:
+    """The edits that take out what does nothing at inference."""
+    idle = (layer.path for layer in facts.layers.values() if only_trains(layer))
+    return [Remove(path) for path in idle if not facts.graph.refusal(path)]

@@ -38,7 +38,9 @@ class RecurrentWithOpenBatch(Rule):
         ```
 
     Fix:
-        None in the model: `export_tflite` converts with a fixed batch size, 1 unless told otherwise. With another
+        None in the model: `export_tflite` converts with a fixed batch size, 1 unless told otherwise, and computes the
+        layer in the form that LiteRT runs fastest: as LiteRT's LSTM operator, or as a loop that holds only what depends
+        on the states. Sequences have one length there; shorter ones are padded, and masked by the model. With another
         converter fix the batch size in the signature.
     """
 

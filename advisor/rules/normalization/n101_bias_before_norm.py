@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from advisor.facts import Facts, LayerFacts
-from advisor.facts.folding import foldable_into
+from advisor.facts.folding import linear_layers_before
 from advisor.graph import Configure, ReadVariable, WeightRule
 from advisor.rules.base import Case, Rule
 from advisor.rules.finding import Finding, Fix, Severity
@@ -119,9 +119,12 @@ class BiasBeforeNorm(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         for norm in facts.batch_norms():
-            path = foldable_into(facts, norm.path).linear
-            if path is not None and _is_idle(facts, facts[path], norm):
-                yield self._cancelled(facts[path], norm)
+            folding = linear_layers_before(facts, norm.path)
+            # A bias before padding is no shift of what the normalization reads.
+            if folding.is_direct and len(folding.takers) == 1 and folding.takers[0].is_baked:
+                linear = facts[folding.takers[0].path]
+                if _is_idle(facts, linear, norm):
+                    yield self._cancelled(linear, norm)
 
     def _cancelled(self, linear: LayerFacts, norm: LayerFacts) -> Finding:
         return self.finding(

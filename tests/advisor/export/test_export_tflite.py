@@ -262,8 +262,11 @@ class Unbuilt(keras.Model):
 @pytest.mark.parametrize(
     ("build", "arguments", "message"),
     [
-        (dense, {"quantize": "int8"}, r"`quantize` must be None: .*Received: quantize='int8'"),
+        (dense, {"quantize": "int4"}, r"`quantize` must be None for float32, or one of .*Received: quantize='int4'"),
+        (dense, {"quantize": "int8"}, r"quantize='int8' needs `representative_data`.*Received: representative_data=No"),
         (dense, {"representative_data": np.ones((1, 4))}, r"`representative_data` must be None.*Received: "),
+        (dense, {"representative_samples": 0}, r"`representative_samples` must be .* Received: representative_samples"),
+        (dense, {"tolerance": 0.0}, r"`tolerance` must be a number above 0.* Received: tolerance=0.0"),
         (dense, {"batch_size": 0}, r"`batch_size` must be an integer of at least 1. Received: batch_size=0"),
         (dense, {"batch_size": True}, r"`batch_size` must be an integer"),
         (dense, {"verify_data": np.ones((2, 5))}, r"must have the shape \(None, 4\). Received: \(2, 5\)"),

@@ -8,13 +8,20 @@ from hypothesis.extra import numpy as hnp
 from advisor.export.errors import ExportError
 from advisor.export.samples import Samples
 from advisor.export.signature import read_signature
-from advisor.export.verify import Outputs, check, difference, keras_outputs
+from advisor.export.verify import Limit, Outputs, check, difference, keras_outputs, limit_for
 
 finite = st.floats(-1e3, 1e3, width=32)
 
 
 def outputs(*values):
     return Outputs(tuple(f"y{i}" for i in range(len(values))), tuple(np.asarray(v, "float32") for v in values))
+
+
+IN_FLOAT = limit_for(None, None)
+
+
+def refuse(found, limit=IN_FLOAT):
+    check(found, limit, lambda: "Because.")
 
 
 def test_the_figures_follow_their_definitions():
@@ -24,6 +31,7 @@ def test_the_figures_follow_their_definitions():
     assert found.max_absolute == 1.5
     assert found.max_relative == 0.5
     assert found.mean_absolute == pytest.approx((1.0 + 1.5 + 0.25) / 6)
+    assert found.relative_rms == pytest.approx(max(np.sqrt((1 + 2.25) / 22), np.sqrt(0.0625 / 0.3125)))
     assert found.top1_agreement == 0.5
     assert found.worst_output == "y1"
 
@@ -45,7 +53,7 @@ def test_equal_infinities_agree_and_others_do_not():
         found = difference(masked, outputs([[wrong, 2.0]]))
         assert found.max_relative == np.inf
         with pytest.raises(ExportError):
-            check(found)
+            refuse(found)
     assert difference(outputs([[0.0, 2.0]]), outputs([[np.nan, 2.0]])).max_absolute == np.inf
 
 
@@ -61,9 +69,26 @@ def test_top1_is_for_classes_only():
 
 def test_too_large_a_difference_is_refused_by_name():
     found = difference(outputs([[1.0]], [[2.0]]), outputs([[1.0]], [[2.001]]))
-    check(found, tolerance=1e-3)
-    with pytest.raises(ExportError, match=r"relative difference of 0.0001.*Received: 0.0005.*output 'y1'"):
-        check(found)
+    refuse(found, limit_for(None, 1e-3))
+    with pytest.raises(ExportError, match=r"relative difference of 0.0001;.* Because. Received: 0.0005.*output 'y1'"):
+        refuse(found)
+
+
+def test_quantized_models_are_held_by_their_root_mean_square():
+    found = difference(outputs([[3.0, 4.0]]), outputs([[3.0, 4.6]]))
+    refuse(found, Limit("relative_rms", 0.1201))
+    with pytest.raises(ExportError, match=r"a relative root mean square difference of 0.1199; .*Received: 0.12 \("):
+        refuse(found, Limit("relative_rms", 0.1199))
+
+
+def test_the_explanation_is_asked_for_only_when_it_is_needed():
+    check(difference(outputs([[1.0]]), outputs([[1.0]])), IN_FLOAT, lambda: pytest.fail("asked"))
+
+
+def test_whole_numbers_differ_by_the_share_that_does():
+    first = Outputs(("classes",), (np.array([5, 900, 3, 4]),))
+    second = Outputs(("classes",), (np.array([5, 2, 3, 4]),))
+    assert difference(first, second).relative_rms == 0.25
 
 
 def test_keras_runs_all_rows_in_batches():

@@ -47,3 +47,18 @@ def test_an_error_leaves_every_layer_as_it_was():
     with pytest.raises(ZeroDivisionError), calls_replaced([one], lambda layer, original: original):
         raise ZeroDivisionError
     assert "call" not in vars(one)
+
+
+def adding(number):
+    return lambda layer, original: lambda x: original(x) + number
+
+
+def test_blocks_may_be_nested_and_leave_the_layer_as_it_was():
+    model = keras.Sequential([keras.Input((2,)), layers.Activation("relu")])
+    layer, x = model.layers[0], np.ones((1, 2), "float32")
+    with calls_replaced([layer], adding(1.0)):
+        with calls_replaced([layer, layer], adding(10.0)):
+            assert float(model(x)[0, 0]) == 12.0
+        assert float(model(x)[0, 0]) == 2.0
+    assert float(model(x)[0, 0]) == 1.0
+    assert "call" not in vars(layer)
