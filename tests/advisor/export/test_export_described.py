@@ -17,7 +17,7 @@ from advisor.litert.latency import interleaved_seconds
 @pytest.fixture(autouse=True)
 def short_timing(monkeypatch):
     """Timing is not what these tests are about."""
-    monkeypatch.setattr("advisor.export.tflite.interleaved_seconds", partial(interleaved_seconds, budget_seconds=0.0))
+    monkeypatch.setattr("advisor.export.timing.interleaved_seconds", partial(interleaved_seconds, budget_seconds=0.0))
 
 
 def conv_net():
@@ -78,7 +78,7 @@ def test_a_flex_model_names_the_layers_that_need_it(tmp_path):
 
 
 def test_a_file_that_metadata_changed_is_not_written(tmp_path, monkeypatch):
-    from advisor.export.tflite import with_metadata
+    from advisor.export.provenance import with_metadata
 
     def broken(flatbuffer, entry, description):
         from ai_edge_litert import schema_py_generated as schema
@@ -89,18 +89,20 @@ def test_a_file_that_metadata_changed_is_not_written(tmp_path, monkeypatch):
         weights.DataAsNumpy()[:] = 0
         return bytes(described)
 
-    monkeypatch.setattr("advisor.export.tflite.with_metadata", broken)
+    monkeypatch.setattr("advisor.export.provenance.with_metadata", broken)
     with pytest.raises(ExportError, match="must compute the same with and without metadata"):
         export_tflite(conv_net(), tmp_path / "model.tflite")
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("stage", ["prepare", "convert", "keras_export", "interleaved_seconds"])
+@pytest.mark.parametrize(
+    "stage", ["tflite.prepare", "conversion.convert", "tflite.keras_export", "timing.interleaved_seconds"]
+)
 def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch, stage):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"advisor.export.tflite.{stage}", interrupt)
+    monkeypatch.setattr(f"advisor.export.{stage}", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export_tflite(conv_net(), tmp_path / "model.tflite")
     assert os.listdir(tmp_path) == []
