@@ -38,7 +38,8 @@ def export_saved_model(
 
     The model is prepared as by `export_tflite`, and written by Keras's own exporter in float32, with an open batch and
     the signature `serve`. The folder appears only when it agreed with the Keras model as it was given, alone and in
-    batches; an existing SavedModel is kept as a whole until then.
+    batches; an existing SavedModel is kept as a whole until then. The exporter of Keras 3.15 stores every weight twice,
+    so that the folder is about twice as large as the weights are.
 
     Args:
         model: A built `keras.Model`. It is not changed.

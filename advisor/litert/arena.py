@@ -26,11 +26,11 @@ _BITS = {
 
 
 @dataclass(frozen=True)
-class Operator:
+class Step:
     """An operator with the tensors it reads and writes, by number.
 
     Attributes:
-        name: LiteRT's name of it.
+        name: LiteRT's name of the operator.
         inputs: Tensors it reads.
         outputs: Tensors it writes.
     """
@@ -46,13 +46,13 @@ class Graph:
 
     Attributes:
         sizes: Bytes of the tensors to find a place for, by number; constants and variables are none of them.
-        operators: The operators, in the order in which they run.
+        steps: The operators, in the order in which they run.
         inputs: Tensors that are fed.
         outputs: Tensors that are read at the end.
     """
 
     sizes: Mapping[int, int]
-    operators: tuple[Operator, ...]
+    steps: tuple[Step, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -101,7 +101,7 @@ def arena_bytes(flatbuffer: bytes, shapes: Mapping[str, tuple[int, ...]] | None 
         RuntimeError: If shapes are given and LiteRT cannot give the model these.
 
     References:
-        `tensorflow/lite/arena_planner.cc` and `tensorflow/lite/simple_memory_arena.cc` of TensorFlow 2.21.
+        `tensorflow/lite/arena_planner.cc` and `tensorflow/lite/simple_memory_arena.cc` in TensorFlow.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -124,13 +124,13 @@ def lifetimes(graph: Graph) -> tuple[Lifetime, ...]:
     """
     shared = _shared(graph)
     readers = Counter((*graph.inputs, *graph.outputs))
-    readers.update(shared.get(tensor, tensor) for operator in graph.operators for tensor in operator.inputs)
+    readers.update(shared.get(tensor, tensor) for step in graph.steps for tensor in step.inputs)
     first: dict[int, int] = dict.fromkeys(graph.inputs, 0)
     last: dict[int, int] = {}
-    for number, operator in enumerate(graph.operators):
-        for tensor in operator.outputs:
+    for number, step in enumerate(graph.steps):
+        for tensor in step.outputs:
             first.setdefault(tensor, number)
-        for tensor in operator.inputs:
+        for tensor in step.inputs:
             memory = shared.get(tensor, tensor)
             readers[memory] -= 1
             if readers[memory] == 0:
@@ -202,18 +202,18 @@ def _aligned(offset: int) -> int:
 def _shared(graph: Graph) -> dict[int, int]:
     """Tensors that lie in the memory of another one."""
     readers = Counter((*graph.inputs, *graph.outputs))
-    readers.update(tensor for operator in graph.operators for tensor in operator.inputs)
+    readers.update(tensor for step in graph.steps for tensor in step.inputs)
     shared: dict[int, int] = {}
-    for operator in graph.operators:
-        if not operator.outputs or operator.outputs[0] in graph.outputs:
+    for step in graph.steps:
+        if not step.outputs or step.outputs[0] in graph.outputs:
             continue
-        output = operator.outputs[0]
-        for tensor in operator.inputs[: _sharable_inputs(operator.name)]:
+        output = step.outputs[0]
+        for tensor in step.inputs[: _sharable_inputs(step.name)]:
             if tensor not in graph.sizes or tensor in graph.inputs:
                 continue
             memory, size = shared.get(tensor, tensor), graph.sizes[tensor]
             read_elsewhere = max(readers[tensor], readers[memory]) > 1
-            changed = operator.name in WRITES_INTO_INPUTS
+            changed = step.name in WRITES_INTO_INPUTS
             if changed and (read_elsewhere or size < SHARED_FROM_BYTES):
                 continue
             if size == graph.sizes.get(output):
@@ -233,11 +233,11 @@ def _graph(model: Any, subgraph: Any) -> Graph:
         for index in range(subgraph.TensorsLength())
         if _is_planned(model, subgraph.Tensors(index))
     }
-    operators = tuple(
-        Operator(names[code.OpcodeIndex()], _present(code.InputsAsNumpy()), _present(code.OutputsAsNumpy()))
+    steps = tuple(
+        Step(names[code.OpcodeIndex()], _present(code.InputsAsNumpy()), _present(code.OutputsAsNumpy()))
         for code in (subgraph.Operators(index) for index in range(subgraph.OperatorsLength()))
     )
-    return Graph(sizes, operators, _present(subgraph.InputsAsNumpy()), _present(subgraph.OutputsAsNumpy()))
+    return Graph(sizes, steps, _present(subgraph.InputsAsNumpy()), _present(subgraph.OutputsAsNumpy()))
 
 
 def _is_planned(model: Any, tensor: Any) -> bool:

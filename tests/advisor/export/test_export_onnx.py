@@ -177,6 +177,23 @@ def test_what_tf2onnx_cannot_write_is_named_with_its_layer(tmp_path, caplog):
 
 
 @pytest.mark.slow
+def test_an_exporter_that_gives_up_is_quoted_with_the_layer_it_names(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    def gives_up(self, *_, input_signature, **__):
+        graph = tf.function(self, input_signature=input_signature, autograph=False).get_concrete_function().graph
+        path = next(op.name for op in graph.get_operations() if op.type == "MatMul" and "second" in op.name)
+        raise ValueError(f"make_sure failure:\n  {path} has no shape")
+
+    monkeypatch.setattr("advisor.export.onnx._Flat.export", gives_up)
+    stack = [layers.Dense(3, name="first"), layers.Dense(3, name="second")]
+    model = keras.Sequential([keras.Input((4,)), *stack], name="net")
+    with pytest.raises(ExportError, match=r"refused model 'net'. It names layer 'second'. Received: ValueError: make"):
+        export_onnx(model, tmp_path / "model.onnx")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.slow
 def test_a_file_that_differs_from_keras_is_not_written(tmp_path, monkeypatch):
     from advisor.export.open_batch import prepare as real_prepare
 

@@ -1,6 +1,7 @@
 """SavedModels against Keras, run by hand; folders that are replaced whole or not at all."""
 
 import os
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -120,3 +121,16 @@ def test_a_model_that_differs_from_keras_is_not_written(tmp_path):
     with pytest.raises(ExportError, match=r"to a relative difference of 1e-12; no file was written"):
         export_saved_model(conv_net(), tmp_path / "model", tolerance=1e-12)
     assert os.listdir(tmp_path) == []
+
+
+def test_stages_are_told_in_their_order(tmp_path, monkeypatch):
+    said = []
+
+    @contextmanager
+    def noted(doing, verbose):
+        said.append(doing)
+        yield said.append
+
+    monkeypatch.setattr("advisor.export.open_batch.working", noted)
+    export_saved_model(tiny(), tmp_path / "model", verbose=2)
+    assert said == ["Preparing the model", "Converting", "Verifying"]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from advisor.litert.arena import Graph, Lifetime, Operator, arena_bytes, lifetimes, most_alive_bytes, planned_bytes
+from advisor.litert.arena import Graph, Lifetime, Step, arena_bytes, lifetimes, most_alive_bytes, planned_bytes
 from advisor.litert.conversion import convert_function
 
 
@@ -24,14 +24,14 @@ def flatbuffer_of(model, batch_size=1):
 
 
 def chain(*names, sizes):
-    operators = tuple(Operator(name, (i,), (i + 1,)) for i, name in enumerate(names))
-    return Graph(dict(enumerate(sizes)), operators, inputs=(0,), outputs=(len(names),))
+    steps = tuple(Step(name, (i,), (i + 1,)) for i, name in enumerate(names))
+    return Graph(dict(enumerate(sizes)), steps, inputs=(0,), outputs=(len(names),))
 
 
 def test_tensors_live_from_their_operator_to_their_last_reader():
     # 0 → a → 1 → b → 2, 1 and 2 → c → 3; the input is kept to the end, as is the output.
-    operators = (Operator("TANH", (0,), (1,)), Operator("EXP", (1,), (2,)), Operator("MAXIMUM", (1, 2), (3,)))
-    graph = Graph({0: 100, 1: 200, 2: 300, 3: 400}, operators, inputs=(0,), outputs=(3,))
+    steps = (Step("TANH", (0,), (1,)), Step("EXP", (1,), (2,)), Step("MAXIMUM", (1, 2), (3,)))
+    graph = Graph({0: 100, 1: 200, 2: 300, 3: 400}, steps, inputs=(0,), outputs=(3,))
     assert lifetimes(graph) == (
         Lifetime(100, 0, inf), Lifetime(200, 0, 2), Lifetime(300, 1, 2), Lifetime(400, 2, inf)
     )  # fmt: skip
@@ -48,7 +48,7 @@ def test_the_largest_are_placed_first_and_gaps_are_filled():
 
 
 def test_what_is_not_read_is_kept_to_the_end():
-    graph = Graph({0: 64, 1: 64, 2: 64}, (Operator("SPLIT", (0,), (1, 2)),), inputs=(0,), outputs=(1,))
+    graph = Graph({0: 64, 1: 64, 2: 64}, (Step("SPLIT", (0,), (1, 2)),), inputs=(0,), outputs=(1,))
     assert planned_bytes(lifetimes(graph)) == 192
 
 
@@ -58,8 +58,8 @@ def test_only_some_operators_work_in_place(name, pieces):
 
 
 def test_nothing_is_written_over_that_is_still_read():
-    operators = (Operator("TANH", (0,), (1,)), Operator("SOFTMAX", (1,), (2,)), Operator("MAXIMUM", (1, 2), (3,)))
-    graph = Graph(dict.fromkeys(range(4), 64), operators, inputs=(0,), outputs=(3,))
+    steps = (Step("TANH", (0,), (1,)), Step("SOFTMAX", (1,), (2,)), Step("MAXIMUM", (1, 2), (3,)))
+    graph = Graph(dict.fromkeys(range(4), 64), steps, inputs=(0,), outputs=(3,))
     assert len(lifetimes(graph)) == 4
 
 
@@ -69,8 +69,8 @@ def test_inputs_and_outputs_of_the_graph_share_no_memory(name):
 
 
 def test_the_other_input_is_written_over_where_the_first_is_a_weight():
-    operators = (Operator("TANH", (0,), (1,)), Operator("SUB", (9, 1), (2,)), Operator("TANH", (2,), (3,)))
-    graph = Graph(dict.fromkeys(range(4), 64), operators, inputs=(0,), outputs=(3,))
+    steps = (Step("TANH", (0,), (1,)), Step("SUB", (9, 1), (2,)), Step("TANH", (2,), (3,)))
+    graph = Graph(dict.fromkeys(range(4), 64), steps, inputs=(0,), outputs=(3,))
     assert len(lifetimes(graph)) == 3
 
 
