@@ -14,7 +14,7 @@ from advisor.export.errors import ExportError
 from advisor.export.keras_export import KerasExport, keras_export
 from advisor.export.layer_errors import LayerError
 from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
-from advisor.export.prepare import Prepared, prepare
+from advisor.export.prepare import prepare
 from advisor.export.quantization_advice import quantization_advice
 from advisor.export.report import THREADS, ExportReport
 from advisor.export.samples import (
@@ -33,8 +33,9 @@ from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
-from advisor.litert.lowering import Lowering, choose_forms
+from advisor.litert.lowering import choose_forms
 from advisor.litert.operators import flex_operators, operator_table
+from advisor.litert.quantizable import ALLOWED_FORMS
 from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
 from advisor.output_files import checked_target, complete_file
 
@@ -117,7 +118,11 @@ def export_tflite(
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
-            lowering = _choose_forms(prepared, signature, expected.names, quantize)
+            lowering = choose_forms(
+                prepared.model,
+                lambda: trace(prepared.model, signature, expected.names),
+                allowed=ALLOWED_FORMS[quantize],
+            )
             conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
             exported, limit = conversion.in_float(), _float32_limit(quantize, tolerance)
             flex = flex_operators(operator_table(exported))
@@ -225,13 +230,6 @@ def _quantization(precision: str | None, signature: Signature, drawn: Labelled |
         return None
     batches = [] if drawn is None else list(calibration_samples(signature, drawn).batches(signature.batch_size))
     return Quantization(precision, batches)
-
-
-def _choose_forms(
-    prepared: Prepared, signature: Signature, outputs: tuple[str, ...], precision: str | None
-) -> Lowering:
-    # The one place that decides on forms by precision: calibrated ones (`precision in CALIBRATED`) take no loops.
-    return choose_forms(prepared.model, lambda: trace(prepared.model, signature, outputs))
 
 
 def _float32_limit(quantize: str | None, tolerance: float | None) -> Limit:
