@@ -50,10 +50,23 @@ _MEASURES = {"max_relative": "a relative difference", "relative_rms": "a relativ
 LIMITS: Mapping[str | None, Limit] = {
     None: Limit("max_relative", FLOAT32_TOLERANCE),
     FLOAT16: Limit("relative_rms", 0.03),
-    DYNAMIC: Limit("relative_rms", 0.25),
+    DYNAMIC: Limit("relative_rms", 0.2),
     INT8: Limit("relative_rms", 0.5),
     INT8_FLOAT_FALLBACK: Limit("relative_rms", 0.5),
 }
+"""By the precision, None for float32. Quantized, ‖y - k‖ / ‖k‖ was measured by `benchmarks.quantization`:
+
+| network | float16 | dynamic | int8 |
+|---|---|---|---|
+| MobileNetV2, ImageNet weights, photographs | 0.010 | 0.07 | 0.16 to 0.26 |
+| LSTM on Fashion-MNIST | 0.0002 | 0.011 | 0.07 |
+| separable CNN on Fashion-MNIST | 0.001 | 0.005 | 0.025 |
+| transformer on Fashion-MNIST | 0.0003 | 0.006 | 0.023 |
+
+The limits are two to three times the largest, for a deep network without harm to its classes: at 0.16 MobileNetV2 names
+the same class for 8 of 9 photographs. With ranges read off on noise in the place of photographs the figure is 0.89. A
+defect of a smaller size does not hide behind them: what is to be quantized is held to the limit of float32 before.
+"""
 
 
 def limit_for(precision: str | None, tolerance: float | None) -> Limit:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from advisor.litert.choice import Allowed, anything
+from collections.abc import Callable, Mapping
+
+from advisor.litert.choice import anything
 from advisor.litert.operators import is_loop_free, operator_table
-from advisor.litert.quantization import CALIBRATED, DYNAMIC
+from advisor.litert.quantization import DYNAMIC, FLOAT16, INT8, INT8_FLOAT_FALLBACK
 
 LSTM_OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 """Its kernels share one scale, which the weights that clear its states (`forms/fused_lstm.py`) take for themselves."""
+
+WITHOUT_INT8_KERNEL = frozenset(
+    {"ATAN2", "CEIL", "CONV_3D", "COS", "CUMSUM", "ELU", "FLOOR", "FLOOR_DIV", "FLOOR_MOD"}
+    | {"LOCAL_RESPONSE_NORMALIZATION", "NEG", "POW", "ROUND", "SIGN", "SIN", "SQUARE"}
+)
+"""Operators that TensorFlow 2.21's converter leaves in float, found by converting each; a slow test does so again."""
 
 
 def takes_dynamic_range(flatbuffer: bytes) -> bool:
@@ -28,12 +36,20 @@ def takes_int8(flatbuffer: bytes) -> bool:
     return is_loop_free(flatbuffer) and takes_dynamic_range(flatbuffer)
 
 
-def forms_allowed(precision: str | None) -> Allowed:
-    """Which forms of a layer a model may have that is to be brought to a precision.
+def takes_int8_alone(flatbuffer: bytes) -> bool:
+    """Whether a float32 model can be computed in int8 without an operator that stays in float.
 
     Args:
-        precision: One of `PRECISIONS`; None for float32.
+        flatbuffer: A TFLite model in float32.
     """
-    if precision in CALIBRATED:
-        return takes_int8
-    return takes_dynamic_range if precision == DYNAMIC else anything
+    return takes_int8(flatbuffer) and not WITHOUT_INT8_KERNEL & set(operator_table(flatbuffer))
+
+
+ALLOWED_FORMS: Mapping[str | None, Callable[[bytes], bool]] = {
+    None: anything,
+    FLOAT16: anything,
+    DYNAMIC: takes_dynamic_range,
+    INT8: takes_int8_alone,
+    INT8_FLOAT_FALLBACK: takes_int8,
+}
+"""Which files of a layer alone may be chosen, by the precision that the model is converted in; None is float32."""

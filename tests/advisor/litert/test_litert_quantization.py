@@ -7,6 +7,7 @@ import tensorflow as tf
 from advisor.litert.conversion import convert_function
 from advisor.litert.interpreter import LiteRTModel, Tensor
 from advisor.litert.operators import operator_table, read_operators
+from advisor.litert.quantizable import WITHOUT_INT8_KERNEL, takes_int8_alone
 from advisor.litert.quantization import CALIBRATED, PRECISIONS, Quantization
 
 RNG = np.random.default_rng(0)
@@ -77,3 +78,36 @@ def test_calibration_says_nothing(precision, capfd):
         quantized(precision)
     assert not [warning for warning in caught if "Interpreter" in str(warning.message)]
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("operator", [lambda x: -x, tf.square, tf.nn.elu], ids=["NEG", "SQUARE", "ELU"])
+def test_what_stays_in_float_is_known_before(operator):
+    assert not takes_int8_alone(convert_function(function(lambda x: operator(x @ KERNEL))))
+    assert takes_int8_alone(convert_function(function()))
+
+
+IN_FLOAT = {
+    "ATAN2": lambda x: tf.atan2(x, x + 1),
+    "CEIL": tf.math.ceil,
+    "CONV_3D": lambda x: tf.nn.conv3d(tf.reshape(x, (1, 4, 4, 4, 1)), np.ones((2, 2, 2, 1, 2), "f"), [1] * 5, "SAME"),
+    "COS": tf.cos,
+    "CUMSUM": lambda x: tf.cumsum(x, axis=1),
+    "ELU": tf.nn.elu,
+    "FLOOR": tf.floor,
+    "FLOOR_DIV": lambda x: tf.math.floordiv(x, 0.3),
+    "FLOOR_MOD": lambda x: tf.math.floormod(x, 0.3),
+    "LOCAL_RESPONSE_NORMALIZATION": lambda x: tf.nn.local_response_normalization(tf.reshape(x, (1, 4, 4, 4))),
+    "NEG": lambda x: -x,
+    "POW": lambda x: tf.abs(x) ** 2.5,
+    "ROUND": tf.round,
+    "SIGN": tf.sign,
+    "SIN": tf.sin,
+    "SQUARE": tf.square,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(WITHOUT_INT8_KERNEL))
+def test_the_converter_leaves_these_in_float(name):
+    flatbuffer = quantized("int8", lambda x: IN_FLOAT[name](x * 1.5))
+    assert {operator.name for operator in read_operators(flatbuffer) if operator.computes_in_float} == {name}
