@@ -112,7 +112,7 @@ def _measured_choice(call: LayerCall, seed: int, allowed: Allowed) -> Choice | N
             flatbuffer is not None
             and allowed(flatbuffer)
             and not (own_is_allowed and len(flatbuffer) > len(own) + LARGER_BY_BYTES)
-            and _agree(expected, _outputs(flatbuffer, feeds))
+            and _computes(flatbuffer, feeds, expected)
         ):
             candidates[form.name] = (form, flatbuffer)
     if not candidates and not own_is_allowed:
@@ -187,6 +187,15 @@ def _random_feeds(call: LayerCall, rng: np.random.Generator) -> dict[str, np.nda
 def _outputs(flatbuffer: bytes, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     outputs = LiteRTModel(flatbuffer)(feeds)
     return [outputs[name] for name in sorted(outputs)]
+
+
+def _computes(flatbuffer: bytes, feeds: Mapping[str, np.ndarray], expected: Sequence[np.ndarray]) -> bool:
+    try:
+        received = _outputs(flatbuffer, feeds)
+    except (RuntimeError, ValueError):
+        # What the converter lets pass may still be refused by LiteRT.
+        return False
+    return _agree(expected, received)
 
 
 def _agree(expected: Sequence[np.ndarray], received: Sequence[np.ndarray]) -> bool:

@@ -119,6 +119,10 @@ def test_masked_steps_carry_the_states_on(form):
         np.testing.assert_allclose(outputs(model, x=x, mask=mask)[0], expected, rtol=1e-5, atol=1e-6)
 
 
+class CellOfOnesOwn(layers.GRUCell):
+    """Of a class that no form knows, so that it is called step by step."""
+
+
 LAYERS = {
     "states": lambda: layers.LSTM(4, return_state=True),
     "backwards": lambda: layers.LSTM(4, go_backwards=True, return_sequences=True, return_state=True),
@@ -134,7 +138,7 @@ LAYERS = {
     "cells": lambda: layers.RNN(
         layers.StackedRNNCells([layers.LSTMCell(4), layers.GRUCell(3)]), return_sequences=True, return_state=True
     ),
-    "wider than its input": lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(9)]), return_sequences=True),
+    "wider than its input": lambda: layers.RNN(CellOfOnesOwn(9), return_sequences=True),
     "normalized LSTM": lambda: keras_normpack.LayerNormLSTM(4, return_sequences=True, return_state=True),
     "normalized carry": lambda: keras_normpack.LayerNormLSTM(4, norm_carry=True, return_state=True, use_bias=False),
     "normalized GRU": lambda: keras_normpack.LayerNormGRU(4, return_sequences=True),
