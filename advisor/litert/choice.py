@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,14 +81,15 @@ def choose_form(call: LayerCall, seed: int = 0) -> Choice | None:
     forms = [form for form in forms_of(call.layer) if form.fits(call)]
     if not forms:
         return None
-    own = _converted(call, lambda layer, inputs, mask: _own_call(layer, inputs, mask))
-    if own is None:
-        return None
+    with _quick_garbage_collection():
+        own = _converted(call, lambda layer, inputs, mask: _own_call(layer, inputs, mask))
+        if own is None:
+            return None
+        converted = [(form, _converted(call, form.compute)) for form in forms]
     feeds = _random_feeds(call, np.random.default_rng(seed))
     candidates: dict[str, tuple[Form | None, bytes]] = {}
     expected = _outputs(own, feeds)
-    for form in forms:
-        flatbuffer = _converted(call, form.compute)
+    for form, flatbuffer in converted:
         if (
             flatbuffer is not None
             and len(flatbuffer) <= len(own) + LARGER_BY_BYTES
@@ -110,6 +113,19 @@ def _cheapest(times: Mapping[str, float]) -> str:
         if times[name] < (1 - FASTER_BY) * times[best]:
             best = name
     return best
+
+
+@contextmanager
+def _quick_garbage_collection() -> Iterator[None]:
+    """Leaves out what is alive now: TensorFlow's converter collects at each call, over half of the time it takes."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _own_call(layer: Any, inputs: Any, mask: Any) -> Any:

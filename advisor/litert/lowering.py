@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -69,14 +68,13 @@ def choose_forms(model: keras.Model, run: Callable[[], object]) -> Lowering:
         run()
     measured: dict[str, Choice | None] = {}
     choices = {}
-    with _quick_garbage_collection():
-        for key, call in seen.items():
-            alike = _alike(call)
-            if alike not in measured:
-                measured[alike] = choose_form(call)
-            choice = measured[alike]
-            if choice is not None:
-                choices[key] = (call, choice)
+    for key, call in seen.items():
+        alike = _alike(call)
+        if alike not in measured:
+            measured[alike] = choose_form(call)
+        choice = measured[alike]
+        if choice is not None:
+            choices[key] = (call, choice)
     return Lowering(choices)
 
 
@@ -105,19 +103,6 @@ def lowered(model: keras.Model, lowering: Lowering) -> Iterator[None]:
 
 def _with_forms(model: keras.Model) -> list[Any]:
     return [layer for layer in keras_internals.layer_tree(model) if forms_of(layer)]
-
-
-@contextmanager
-def _quick_garbage_collection() -> Iterator[None]:
-    """Leaves out what is alive now: TensorFlow's converter collects at each call, over half of the time it takes."""
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _alike(call: LayerCall) -> str:
