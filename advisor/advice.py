@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -323,11 +323,33 @@ class Advice:
         self.plan.compile(model)
         return model, self.plan.fit(model, data, **arguments)
 
-    def export(self, path: str | os.PathLike[str], **arguments: Any) -> ExportReport:
-        """Write the examined model as TFLite, folded, checked and timed; see `advisor.export.export_tflite`."""
-        from advisor.export import export_tflite
+    def export(self, path: str | os.PathLike[str], format: str = "tflite", **arguments: Any) -> ExportReport:
+        """Write the examined model for use: folded, checked, and timed where it is TFLite.
 
-        return export_tflite(self.model, path, **arguments)
+        The data that `advise` was given verifies it, the validation data where there is any, and gives the ranges of a
+        model in int8.
+
+        Args:
+            path: The file to write, or the folder of a SavedModel.
+            format: `"tflite"`, `"onnx"` or `"saved_model"`.
+            **arguments: Arguments of `advisor.export.export_tflite`, `export_onnx` or `export_saved_model`; data given
+                here counts instead of that of `advise`.
+
+        Returns:
+            The report, with `to_json`, `to_html` and `save_html`.
+
+        Raises:
+            OSError: If nothing can be written where `path` says.
+            ExportError: As the function of the format raises it.
+        """
+        from advisor.export import export_model
+        from advisor.litert.quantization import CALIBRATED
+
+        facts = self.examination.facts
+        known: dict[str, Any] = {"verify_data": _batches_alike(facts.validation or facts.data)}
+        if arguments.get("quantize") in CALIBRATED:
+            known["representative_data"] = _batches_alike(facts.data or facts.validation)
+        return export_model(self.model, path, format=format, **known | arguments)
 
     def to_dict(self) -> dict[str, Any]:
         """The advice as plain data, in the versioned schema of the JSON report."""
@@ -351,6 +373,17 @@ class Advice:
         if data is not None and data.batches:
             return keras.tree.map_structure(lambda array: array[:2], data.batches[0][0])
         return sample_inputs(self.structure, batch_size=2, seed=self._look.seed)
+
+
+def _batches_alike(data: DataFacts | None) -> Iterator[Any] | None:
+    """The batches that were looked at, as far as their samples have the shape of the first one's; None without any."""
+    if data is None or not data.batches:
+        return None
+
+    def shapes(batch: Any) -> list[tuple[int, ...]]:
+        return [np.shape(array)[1:] for array in keras.tree.flatten(batch)]
+
+    return (batch for batch in data.batches if shapes(batch) == shapes(data.batches[0]))
 
 
 def _permission(

@@ -13,7 +13,10 @@ TOP_LEVEL = {
     "setup.cfg", "pyproject.toml", "keras_normpack", "advisor", "examples", "tests", "README.md", "benchmarks", "docs",
     "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
-HEAVY = ("sklearn", "tensorflow_datasets", "ai_edge_litert", "typer", "rich", "jinja2", "optuna", "ray", "matplotlib")
+HEAVY = (
+    "sklearn", "tensorflow_datasets", "ai_edge_litert", "typer", "rich", "jinja2", "optuna", "ray", "matplotlib",
+    "tf2onnx", "onnx", "onnxruntime",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("file", ADVISOR, ids=lambda file: str(file.relative_to(ROOT)))

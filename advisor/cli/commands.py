@@ -13,18 +13,22 @@ import typer
 from rich.console import Console
 
 from advisor import output_files as files
+from advisor.cli.arrays import checked_arrays_file, read_arrays
 from advisor.cli.configuration import settings_of_run
 from advisor.cli.options import (
     SAFETIES,
     BatchSize,
     Config,
     Epochs,
+    ExportFormat,
+    ExportReportFormat,
     Format,
     FormatOption,
     Ignore,
     Isolated,
     ModelFile,
     PerLayerIgnores,
+    Precision,
     Replicas,
     Safety,
     Select,
@@ -38,6 +42,7 @@ from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explain
 
 if TYPE_CHECKING:
     from advisor import Advice
+    from advisor.export import ExportReport
     from advisor.rewrite import Rewrite
 
 app = typer.Typer(
@@ -175,36 +180,88 @@ def fix(
 @failures_explained()
 def export(
     model: ModelFile,
-    output: Annotated[Path, typer.Argument(metavar="OUT.tflite", help="The file to write.", show_default=False)],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The file to write, or the folder.", show_default=False)
+    ],
+    to: Annotated[
+        ExportFormat | None,
+        typer.Option(
+            "--to", help="What to write. By default onnx where OUT ends in .onnx, else tflite.", show_default=False
+        ),
+    ] = None,
+    quantize: Annotated[
+        Precision | None, typer.Option(help="Precision of a TFLite model; float32 by default.", show_default=False)
+    ] = None,
+    representative_data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Samples to read ranges off on, for int8; arrays named as for --data."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Samples to verify on: an array for each input by its name, or x; labels as y. Random by default.",
+        ),
+    ] = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Size of the batch axis of the exported model.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, metavar="N", help="Size of the batch axis of a TFLite model, 1 by default."),
+    ] = None,
     allow_flex: Annotated[
         bool, typer.Option("--allow-flex", help="Leave operators that LiteRT lacks to TensorFlow's kernels.")
     ] = False,
+    tolerance: Annotated[
+        float | None, typer.Option(metavar="X", help="Largest difference from Keras allowed, relative.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of what is drawn at random.")] = None,
     unsafe: Unsafe = False,
-    report_format: FormatOption = Format.TEXT,
+    report_format: Annotated[
+        ExportReportFormat, typer.Option("--format", help="How to write the report.")
+    ] = ExportReportFormat.TEXT,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the report to this file.")
+    ] = None,
 ) -> None:
-    """Write a model as TFLite: folded, verified against Keras in LiteRT, timed.
+    """Write a model as TFLite, ONNX or SavedModel: folded, verified against Keras; TFLite timed, too.
 
-    OUT.tflite appears, or is replaced, only when every check has passed.
+    OUT appears, or is replaced, only when every check has passed.
     """
-    destination = files.checked_target(output, suffix=".tflite")
+    to = to or (ExportFormat.ONNX if output.suffix == ".onnx" else ExportFormat.TFLITE)
+    destination = _checked_export(output, to)
+    report_destination = None if report_file is None else files.checked_target(report_file)
+    if report_destination is not None and report_destination.absolute() == destination.absolute():
+        raise ValueError(f"report and model must be different files. Received: --report {str(report_file)!r}")
     _check_exists(model)
-    with busy("Exporting"):
+    arrays = {
+        name: checked_arrays_file(file, option)
+        for name, file, option in (
+            ("verify_data", data, "--data"),
+            ("representative_data", representative_data, "--representative-data"),
+        )
+        if file is not None
+    }
+    given = {
+        "quantize": None if quantize is None else quantize.value,
+        "batch_size": batch_size,
+        "allow_flex": allow_flex or None,
+        "tolerance": tolerance,
+        "seed": seed,
+    }
+    with busy(f"Reading {model}"):
         import_keras()
-        from advisor.export import export_tflite
+        from advisor.export import export_model
+        from advisor.export.named_arrays import data_from_arrays
         from advisor.loading import load_model
 
-        report = export_tflite(
-            load_model(model, safe_mode=not unsafe), destination, batch_size=batch_size, allow_flex=allow_flex
-        )
-    if report_format is Format.JSON:
-        from advisor.report.json_report import dumps, plain
-
-        print(dumps(plain(report.to_dict())))
+        loaded = load_model(model, safe_mode=not unsafe)
+        samples = {name: data_from_arrays(loaded, read_arrays(file)) for name, file in arrays.items()}
+    options = {name: value for name, value in given.items() if value is not None}
+    report = export_model(loaded, destination, format=to.value, **options, **samples)
+    text = _export_report(report, report_format)
+    if report_destination is None:
+        print(text)
     else:
-        print(report)
+        files.write_text(report_destination, f"{text}\n")
 
 
 @app.command()
@@ -269,6 +326,20 @@ def _check_exists(model: Path) -> None:
     """Fails before the seconds that importing Keras takes."""
     if not model.is_file():
         raise FileNotFoundError(f"there is no file {str(model)!r}; give the path of a saved `.keras` model")
+
+
+def _checked_export(output: Path, to: ExportFormat) -> Path:
+    if to is ExportFormat.SAVED_MODEL:
+        return files.checked_folder(output, holding="saved_model.pb")
+    return files.checked_target(output, suffix=f".{to.value}")
+
+
+def _export_report(report: ExportReport, report_format: ExportReportFormat) -> str:
+    if report_format is ExportReportFormat.HTML:
+        from advisor.export.report_html import page_of
+
+        return page_of(report)
+    return report.to_json() if report_format is ExportReportFormat.JSON else str(report)
 
 
 def _show(advice: Advice, model: Path, given: Mapping[str, Any], *, unsafe: bool) -> None:

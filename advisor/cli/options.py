@@ -16,6 +16,31 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class ExportReportFormat(StrEnum):
+    """How the report of an export is written."""
+
+    TEXT = "text"
+    JSON = "json"
+    HTML = "html"
+
+
+class ExportFormat(StrEnum):
+    """What a model is exported to."""
+
+    TFLITE = "tflite"
+    ONNX = "onnx"
+    SAVED_MODEL = "saved_model"
+
+
+class Precision(StrEnum):
+    """How the numbers of an exported model are stored and computed."""
+
+    DYNAMIC = "dynamic"
+    FLOAT16 = "float16"
+    INT8 = "int8"
+    INT8_FLOAT_FALLBACK = "int8_float_fallback"
+
+
 class Safety(StrEnum):
     """Which fixes are applied."""
 

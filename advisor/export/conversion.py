@@ -9,7 +9,9 @@ import keras
 from advisor.export.convert import LayerOperator, convert, float_operators, quantize
 from advisor.export.diagnosis import conversion_blamed, preparation_blamed
 from advisor.export.errors import ExportError
+from advisor.export.flex import flex_layers
 from advisor.export.layer_errors import LayerError, layer_errors, preparation_errors
+from advisor.export.layer_scopes import read_layer_scopes
 from advisor.export.prepare import Prepared
 from advisor.export.samples import Samples
 from advisor.export.signature import Signature
@@ -25,6 +27,7 @@ from advisor.export.verify import (
 )
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.lowering import Lowering, lowered
+from advisor.litert.operators import flex_operators, operator_table
 from advisor.litert.quantization import Quantization
 
 
@@ -65,6 +68,13 @@ class Conversion:
         """The operators of a quantized model that compute in float."""
         with lowered(self.prepared.model, self.lowering):
             return float_operators(self.prepared.model, self.signature, self.expected.names, flatbuffer)
+
+    def flex_layers(self, flatbuffer: bytes) -> dict[str, tuple[str, ...]]:
+        """The operators of a converted model that need the Flex delegate, with the layers that they compute."""
+        if not flex_operators(operator_table(flatbuffer)):
+            return {}
+        with lowered(self.prepared.model, self.lowering):
+            return flex_layers(flatbuffer, read_layer_scopes(self.prepared.model, self.signature, self.expected.names))
 
     def layer_errors(self, quantization: Quantization | None) -> tuple[LayerError, ...]:
         """How far every layer is from Keras in a precision, None for float32."""

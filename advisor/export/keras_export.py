@@ -12,6 +12,8 @@ from pathlib import Path
 import keras
 
 from advisor.export.signature import Signature, symbolic_inputs
+from advisor.litert.arena import arena_bytes
+from advisor.litert.garbage import quick_garbage_collection
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.operators import flex_operators, operator_table
 from advisor.native_log import native_log_held_back
@@ -35,6 +37,15 @@ class KerasExport:
     def size_bytes(self) -> int | None:
         """Size of the file."""
         return None if self.flatbuffer is None else len(self.flatbuffer)
+
+    def arena_bytes(self, signature: Signature) -> int | None:
+        """Peak memory of its tensors with the shapes of a signature; None where it cannot be run."""
+        if self.flatbuffer is None or flex_operators(dict(self.operators)):
+            return None
+        try:
+            return arena_bytes(self.flatbuffer, {tensor.name: tensor.shape for tensor in signature.inputs})
+        except (RuntimeError, ValueError):
+            return None
 
     def load(self, signature: Signature, num_threads: int = 1) -> LiteRTModel | None:
         """The file in LiteRT with the shapes of a signature; None where it cannot be run."""
@@ -83,7 +94,7 @@ def _exported(model: keras.Model, signature: Signature, *, fixed: bool) -> Keras
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.tflite"
         try:
-            with native_log_held_back(), contextlib.redirect_stdout(io.StringIO()):
+            with quick_garbage_collection(), native_log_held_back(), contextlib.redirect_stdout(io.StringIO()):
                 model.export(path, format="litert", verbose=False, input_signature=[signature.pack(specs)])
             flatbuffer = path.read_bytes()
         except Exception as error:

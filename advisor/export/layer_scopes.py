@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,22 @@ def read_layer_scopes(model: keras.Model, signature: Signature, outputs: tuple[s
     Returns:
         The names.
     """
+    with scopes_noted(model) as scopes:
+        traced = trace(model, signature, outputs)
+    outputs_of = traced.function.structured_outputs
+    return LayerScopes(scopes, {name: _behind_identities(tensor).op.name for name, tensor in outputs_of.items()})
+
+
+@contextmanager
+def scopes_noted(model: keras.Model) -> Iterator[dict[str, str]]:
+    """Notes the scopes that layers are called in while the block traces them.
+
+    Args:
+        model: The model that is traced.
+
+    Yields:
+        What is filled: layers' names by scope.
+    """
     import tensorflow as tf
 
     scopes: dict[str, str] = {}
@@ -75,9 +92,7 @@ def read_layer_scopes(model: keras.Model, signature: Signature, outputs: tuple[s
         return watched
 
     with calls_replaced(keras_internals.layer_tree(model), watch):
-        traced = trace(model, signature, outputs)
-    outputs_of = traced.function.structured_outputs
-    return LayerScopes(scopes, {name: _behind_identities(tensor).op.name for name, tensor in outputs_of.items()})
+        yield scopes
 
 
 def _behind_identities(tensor: Any) -> Any:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from advisor.export.diagnosis import worst
 from advisor.export.layer_errors import LayerError
 from advisor.export.task_metric import TaskMetric
+
+SCHEMA = "keras-advisor-export/1"
+"""Name and version of the JSON report's schema, `docs/export_report.schema.json`. Keys may be added within a version;
+one that goes or changes its meaning makes a new version."""
 
 THREADS = (1, 2)
 """Numbers of threads for which latency is measured."""
@@ -18,21 +24,24 @@ THREADS = (1, 2)
 
 @dataclass(frozen=True)
 class ExportReport:
-    """An exported model, checked and timed beside what Keras's own `model.export(path, format="litert")` makes of it.
+    """An exported model, checked against the Keras model as it was given.
+
+    A TFLite model is also timed, and held beside what Keras's own `model.export(path, format="litert")` makes of it.
 
     Attributes:
-        path: The file.
-        batch_size: Size of its batch axis.
+        path: The file, or the folder of a SavedModel.
+        batch_size: Size of its batch axis; None where it is open.
         inputs: The inputs of its signature `serve`, by name, with their shapes.
         outputs: The names of its outputs, in the flat order of the Keras model's outputs.
-        size_bytes: Size of the file.
-        keras_size_bytes: Size of Keras's own export; None where it fails.
+        size_bytes: Size of the file, or of all files in the folder.
+        keras_size_bytes: Size of Keras's own export; None where it fails, or there is none to compare with.
         operators: Operator names to counts.
         keras_operators: The same for Keras's own export.
         preparation: What was done to the model before conversion.
         lowered: Which layers are computed in another form, and in which.
         notes: What the reader has to know, such as a check that could not be made.
-        latency_ms: Median milliseconds of an invocation by the number of threads; empty when it could not be run.
+        latency_ms: Median milliseconds of an invocation by the number of threads, with XNNPACK; empty when it could not
+            be run.
         keras_latency_ms: The same for Keras's own export.
         latency_ratio: By the number of threads, median over interleaved runs of the time by that of Keras's export.
         max_abs_difference: Largest absolute difference from the Keras model as it was given; None when not run.
@@ -49,11 +58,17 @@ class ExportReport:
         task_metrics: How good the model is on labelled data, in Keras and exported.
         layer_errors: What a quantized model loses in each layer, in the order they are computed.
         advice: What the layers that lose most call for.
+        format: `"tflite"`, `"onnx"` or `"saved_model"`.
+        model_name: Name of the Keras model.
+        arena_bytes: Peak memory of the tensors kept between operators, as LiteRT's arena planner places them; see
+            `advisor.litert.arena.arena_bytes` for what it does not count.
+        keras_arena_bytes: The same for Keras's own export.
+        flex: Operators that need the Flex delegate, with the layers that need them.
     """
 
     path: Path
-    batch_size: int
-    inputs: dict[str, tuple[int, ...]]
+    batch_size: int | None
+    inputs: dict[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
     size_bytes: int
     keras_size_bytes: int | None
@@ -79,109 +94,67 @@ class ExportReport:
     task_metrics: tuple[TaskMetric, ...] = ()
     layer_errors: tuple[LayerError, ...] = ()
     advice: tuple[str, ...] = ()
+    format: str = "tflite"
+    model_name: str = ""
+    arena_bytes: int | None = None
+    keras_arena_bytes: int | None = None
+    flex: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report in the types JSON has."""
-        fields = dataclasses.asdict(self)
-        return fields | {
-            "path": str(self.path),
-            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
-            "outputs": list(self.outputs),
-            "preparation": list(self.preparation),
-            "lowered": list(self.lowered),
-            "latency_ms": _by_text(self.latency_ms),
-            "keras_latency_ms": _by_text(self.keras_latency_ms),
-            "latency_ratio": _by_text(self.latency_ratio),
-            "notes": list(self.notes),
-            "float_operators": list(self.float_operators),
-            "task_metrics": [dataclasses.asdict(metric) for metric in self.task_metrics],
-            "layer_errors": [dataclasses.asdict(error) for error in self.layer_errors],
-            "advice": list(self.advice),
-        }
+        """The report in the types JSON has, in the schema of `docs/export_report.schema.json`."""
+        fields = {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {"schema": SCHEMA, "version": version("keras-normpack"), **fields}
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The report of `to_dict` as JSON text.
+
+        Args:
+            indent: Spaces per level; None puts everything on one line.
+        """
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def __str__(self) -> str:
-        """The path, then the figures."""
+        """The path, then the figures, in lines of 80 columns at most."""
         return f"{self.path}\n{self.figures()}"
 
     def figures(self) -> str:
-        """A table of the figures beside those of Keras's own export, then the operators and notes."""
-        rows = [
-            ("", "exported", "by Keras", "ratio"),
-            (
-                "size",
-                _kilobytes(self.size_bytes),
-                _kilobytes(self.keras_size_bytes),
-                _ratio(self.size_bytes / self.keras_size_bytes if self.keras_size_bytes else None),
-            ),
-            *(self._latency_row(threads) for threads in THREADS),
-            ("operators", str(sum(self.operators.values())), str(sum(self.keras_operators.values()) or "-"), ""),
-        ]
-        lines = _aligned(rows)
-        lines.append(f"precision: {self._precision()}")
-        lines.append(f"difference from Keras: {self._difference()}")
-        lines.extend(str(metric) for metric in self.task_metrics)
-        if self.layer_errors:
-            shown = ", ".join(
-                f"{e.layer} {_percent(e.added or 0.0)} (of {_percent(e.relative_rms)})"
-                for e in worst(self.layer_errors)
-            )
-            lines.append(f"layers that lose most: {shown}")
-        if self.float_operators:
-            lines.append("computed in float: " + ", ".join(self.float_operators))
-        lines.append("operators: " + ", ".join(f"{name} {count}" for name, count in self.operators.items()))
-        if self.preparation:
-            lines.append("prepared: " + ", ".join(self.preparation))
-        if self.lowered:
-            lines.append("written for LiteRT: " + ", ".join(self.lowered))
-        lines.extend(f"advice: {line}" for line in self.advice)
-        lines.extend(f"note: {note}" for note in self.notes)
-        return "\n".join(lines)
+        """A table of the figures beside those of Keras's own export, then what was done and what is to be known."""
+        from advisor.export.report_text import text_of
 
-    def _latency_row(self, threads: int) -> tuple[str, str, str, str]:
-        return (
-            f"latency, {threads} thread{'s' if threads > 1 else ''}",
-            _milliseconds(self.latency_ms.get(threads)),
-            _milliseconds(self.keras_latency_ms.get(threads)),
-            _ratio(self.latency_ratio.get(threads)),
-        )
+        return text_of(self)
 
-    def _precision(self) -> str:
-        if not self.representative_samples:
-            return self.precision
-        return f"{self.precision}, ranges from {self.representative_samples} samples (seed {self.representative_seed})"
+    def to_html(self) -> str:
+        """The report as one `<section>` that needs no other file, for light and dark pages."""
+        from advisor.export.report_html import section_of
 
-    def _difference(self) -> str:
-        if self.max_abs_difference is None:
-            return "not verified"
-        text = f"{self.max_abs_difference:.1e} absolute, {self.max_relative_difference:.1e} relative"
-        if self.precision != "float32":
-            text += f", {self.relative_rms_difference:.1e} relative root mean square"
-        if self.top1_agreement is not None:
-            text += f", top-1 agreement {self.top1_agreement:.1%}"
-        return f"{text} ({self.verified_samples} samples)"
+        return section_of(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Writes the report as a page of its own.
+
+        Args:
+            path: The file to write; must end in `.html`.
+
+        Raises:
+            OSError: If the file cannot be written where `path` says.
+        """
+        from advisor.export.report_html import page_of
+        from advisor.output_files import checked_target, write_text
+
+        write_text(checked_target(path, suffix=".html"), page_of(self))
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows as lines: the first column to the left, the figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-
-
-def _by_text(figures: Mapping[int, float]) -> dict[str, float]:
-    return {str(threads): value for threads, value in figures.items()}
-
-
-def _kilobytes(size: int | None) -> str:
-    return "-" if size is None else f"{size / 1000:,.1f} kB"
-
-
-def _milliseconds(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f} ms"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2g}%"
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _plain(value: Any) -> Any:
+    match value:
+        case TaskMetric() | LayerError():
+            return dataclasses.asdict(value)
+        case Path():
+            return str(value)
+        case Mapping():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case tuple() | list():
+            return [_plain(item) for item in value]
+    return value

@@ -105,6 +105,12 @@ def symbolic_inputs(model: keras.Model) -> Any:
     return None if functional is None else keras_internals.input_structure(functional)
 
 
+def input_names(model: keras.Model) -> tuple[str, ...] | None:
+    """The names that the exported model's inputs have, in flat order; None for a model that declares none."""
+    symbolic = symbolic_inputs(model)
+    return None if symbolic is None else structure_names(symbolic, _own_names(keras.tree.flatten(symbolic)))
+
+
 def structure_names(structure: Any, fallback: Sequence[str]) -> tuple[str, ...]:
     """Unique identifiers for the leaves of a structure: their keys where it has keys, else the names given.
 

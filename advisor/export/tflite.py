@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import os
 from typing import Any
 
 import keras
 
+from advisor.export.checks import check_exportable, check_options
 from advisor.export.conversion import Conversion
 from advisor.export.convert import LayerOperator
 from advisor.export.errors import ExportError
 from advisor.export.keras_export import KerasExport, keras_export
 from advisor.export.layer_errors import LayerError
-from advisor.export.precision import check_weights_are_float32, computing_in_float32, mixed_policies
+from advisor.export.precision import computing_in_float32, mixed_policies
 from advisor.export.prepare import prepare
+from advisor.export.provenance import check_equal, described, verification
 from advisor.export.quantization_advice import quantization_advice
-from advisor.export.report import THREADS, ExportReport
+from advisor.export.report import ExportReport
 from advisor.export.samples import (
     Labelled,
     Samples,
@@ -27,17 +28,17 @@ from advisor.export.samples import (
 )
 from advisor.export.signature import Signature, read_signature
 from advisor.export.task_metric import task_metrics
+from advisor.export.timing import side_by_side
 from advisor.export.trace import trace
 from advisor.export.verify import FLOAT32_TOLERANCE, Difference, Limit, Outputs, keras_outputs, limit_for
-from advisor.graph import keras_internals
 from advisor.graph.sampling import sample_inputs
-from advisor.litert.interpreter import LiteRTModel
-from advisor.litert.latency import interleaved_seconds, median_milliseconds, median_ratio
+from advisor.litert.arena import arena_bytes
 from advisor.litert.lowering import choose_forms
-from advisor.litert.operators import flex_operators, operator_table
-from advisor.litert.quantizable import ALLOWED_FORMS
+from advisor.litert.operators import operator_table
+from advisor.litert.quantizable import forms_allowed
 from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
 from advisor.output_files import checked_target, complete_file
+from advisor.progress import working
 
 RANDOM_SAMPLES = 4
 FLOAT32 = "float32"
@@ -55,6 +56,7 @@ def export_tflite(
     allow_flex: bool = False,
     tolerance: float | None = None,
     seed: int = 0,
+    verbose: int | str = "auto",
 ) -> ExportReport:
     """Exports a model to TFLite, without what only training needs, verified in LiteRT and timed.
 
@@ -86,6 +88,7 @@ def export_tflite(
             the Flex delegate, and the file is neither verified nor timed here, which the report says.
         tolerance: The largest difference allowed, above 0; None takes the limit of the precision.
         seed: Seed of the draw of representative samples.
+        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
 
     Returns:
         Sizes, latencies, differences, operators and what was done.
@@ -104,8 +107,9 @@ def export_tflite(
     ({'FULLY_CONNECTED': 1}, ('removed 1 Dropout',), True)
     """
     target = checked_target(path, suffix=".tflite")
-    _check_arguments(quantize, representative_data, representative_samples, batch_size, tolerance)
-    _check_model(model)
+    _check_arguments(quantize, representative_data, representative_samples, batch_size)
+    check_options(tolerance, verbose)
+    check_exportable(model)
     mixed = mixed_policies(model)
     drawn = (
         None if representative_data is None else drawn_samples(model, representative_data, representative_samples, seed)
@@ -113,53 +117,76 @@ def export_tflite(
     given = drawn if verify_data is None else verification_samples(model, verify_data)
     signature = read_signature(model, None if given is None else given.inputs, batch_size)
     quantization = _quantization(quantize, signature, drawn)
-    with complete_file(target) as temporary:
+    with complete_file(target) as temporary, working("Preparing the model", verbose) as say:
         samples = samples_for(signature, _random_samples(model, batch_size) if given is None else given.inputs)
         with computing_in_float32(model):
             expected = keras_outputs(model, signature, samples)
             prepared = prepare(model)
+            say("Choosing the forms of layers")
             lowering = choose_forms(
                 prepared.model,
                 lambda: trace(prepared.model, signature, expected.names),
-                allowed=ALLOWED_FORMS[quantize],
+                allowed=forms_allowed(quantize),
             )
             conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
+            say("Converting")
             exported, limit = conversion.in_float(), _float32_limit(quantize, tolerance)
-            flex = flex_operators(operator_table(exported))
+            flex = conversion.flex_layers(exported)
+            say("Verifying")
             checked = None if flex else conversion.verify(exported, limit, None)
             in_float: tuple[LayerOperator, ...] = ()
             layers: tuple[LayerError, ...] = ()
             unknown: tuple[str, ...] = ()
             if quantization is not None:
+                say("Quantizing")
                 exported, limit = conversion.quantized(exported, quantization), limit_for(quantize, tolerance)
                 in_float = conversion.float_operators(exported) if quantize == INT8_FLOAT_FALLBACK else ()
                 if not flex:
+                    say("Verifying layer by layer")
                     checked = conversion.verify(exported, limit, quantization)
                     layers, unknown = _layers(conversion, quantization)
+            say("Exporting with Keras alone, to compare")
             by_keras = keras_export(model, signature)
-        latencies = {} if flex else _time(exported, by_keras, signature, samples)
-        temporary.write_bytes(exported)
+        found = {} if checked is None else _differences(checked, samples, expected, given)
+        written = described(
+            exported,
+            model,
+            precision=quantize or FLOAT32,
+            preparation=prepared.done,
+            lowered=lowering.descriptions,
+            verification=verification(found),
+        )
+        latencies: dict[str, Any] = {}
+        if not flex:
+            batch = next(samples.batches(signature.batch_size))
+            check_equal(exported, written, batch)
+            say("Measuring latency")
+            latencies = side_by_side(written, by_keras, signature, batch)
+        temporary.write_bytes(written)
     return ExportReport(
         path=target,
         batch_size=batch_size,
         inputs={tensor.name: tensor.shape for tensor in signature.inputs},
         outputs=expected.names,
-        size_bytes=len(exported),
+        size_bytes=len(written),
         keras_size_bytes=by_keras.size_bytes,
-        operators=operator_table(exported),
+        operators=operator_table(written),
         keras_operators=dict(by_keras.operators),
         preparation=prepared.done,
         lowered=lowering.descriptions,
         precision=quantize or FLOAT32,
         tolerance=limit.value,
         representative_samples=0 if drawn is None else drawn.count,
-        verified_samples=0 if checked is None else samples.count,
         representative_seed=None if drawn is None else seed,
         float_operators=tuple(map(str, in_float)),
-        notes=(*_notes(mixed, prepared.refused, flex, by_keras), *_data_notes(drawn, given), *unknown),
+        model_name=model.name,
+        arena_bytes=arena_bytes(written),
+        keras_arena_bytes=by_keras.arena_bytes(signature),
+        flex=flex,
+        notes=_notes(mixed, prepared.refused, tuple(flex), by_keras, (*_data_notes(drawn, given), *unknown)),
         layer_errors=layers,
         advice=quantization_advice(prepared.model, layers),
-        **({} if checked is None else _differences(checked, expected, None if given is None else given.labels)),
+        **found,
         **latencies,
     )
 
@@ -169,7 +196,6 @@ def _check_arguments(
     representative_data: Any,
     representative_samples: int,
     batch_size: int,
-    tolerance: float | None,
 ) -> None:
     if quantize is not None and quantize not in PRECISIONS:
         raise ExportError(
@@ -190,35 +216,11 @@ def _check_arguments(
         )
     _check_count("representative_samples", representative_samples)
     _check_count("batch_size", batch_size)
-    if tolerance is not None and not (isinstance(tolerance, int | float) and 0 < tolerance < math.inf):
-        raise ExportError(f"`tolerance` must be a number above 0, or None. Received: tolerance={tolerance!r}")
 
 
 def _check_count(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ExportError(f"`{name}` must be an integer of at least 1. Received: {name}={value!r}")
-
-
-def _check_model(model: keras.Model) -> None:
-    if not isinstance(model, keras.Model):
-        raise ExportError(f"`model` must be a keras.Model. Received: {model!r} (of type {type(model).__name__})")
-    if keras.backend.backend() != "tensorflow":
-        raise ExportError(
-            "TFLite export runs on the TensorFlow backend of Keras. Save the model, set KERAS_BACKEND=tensorflow and "
-            f"load it there. Received: backend={keras.backend.backend()!r}"
-        )
-    if not keras_internals.is_built(model):
-        raise ExportError(
-            f"Model '{model.name}' must be built: call it on a batch, or `model.build(input_shape)`, first. "
-            "Received: a model without weights"
-        )
-    for layer in keras_internals.layer_tree(model):
-        if getattr(layer, "stateful", False):
-            raise ExportError(
-                f"Layer '{layer.name}' must not be stateful: an exported function keeps nothing between calls. Build "
-                f"the model again with `stateful=False`. Received: {type(layer).__name__}(stateful=True)"
-            )
-    check_weights_are_float32(model)
 
 
 def _random_samples(model: keras.Model, batch_size: int) -> Any:
@@ -247,7 +249,9 @@ def _layers(conversion: Conversion, quantization: Quantization) -> tuple[tuple[L
         return (), (f"what each layer loses is not known: {error}",)
 
 
-def _differences(checked: tuple[Outputs, Difference], expected: Outputs, labels: Any) -> dict[str, Any]:
+def _differences(
+    checked: tuple[Outputs, Difference], samples: Samples, expected: Outputs, given: Labelled | None
+) -> dict[str, Any]:
     """The figures of a comparison by the names the report has for them."""
     received, found = checked
     return {
@@ -256,23 +260,9 @@ def _differences(checked: tuple[Outputs, Difference], expected: Outputs, labels:
         "mean_abs_difference": found.mean_absolute,
         "relative_rms_difference": found.relative_rms,
         "top1_agreement": found.top1_agreement,
-        "task_metrics": task_metrics(expected, received, labels),
+        "verified_samples": samples.count,
+        "task_metrics": task_metrics(expected, received, None if given is None else given.labels),
     }
-
-
-def _time(exported: bytes, by_keras: KerasExport, signature: Signature, samples: Samples) -> dict[str, Any]:
-    """Times the exported model beside Keras's own; the figures by the names the report has for them."""
-    batch = next(samples.batches(signature.batch_size))
-    figures: dict[str, dict[int, float]] = {"latency_ms": {}, "keras_latency_ms": {}, "latency_ratio": {}}
-    for threads in THREADS:
-        models = {"exported": LiteRTModel(exported, threads)}
-        peer = by_keras.load(signature, threads)
-        seconds = interleaved_seconds(models if peer is None else models | {"keras": peer}, batch)
-        figures["latency_ms"][threads] = median_milliseconds(seconds["exported"])
-        if peer is not None:
-            figures["keras_latency_ms"][threads] = median_milliseconds(seconds["keras"])
-            figures["latency_ratio"][threads] = median_ratio(seconds["exported"], seconds["keras"])
-    return figures
 
 
 def _notes(
@@ -280,6 +270,7 @@ def _notes(
     refused: tuple[str, ...],
     flex: tuple[str, ...],
     by_keras: KerasExport,
+    data: tuple[str, ...],
 ) -> tuple[str, ...]:
     notes = []
     if mixed:
@@ -287,6 +278,7 @@ def _notes(
     notes.extend(f"converted as it is: {reason}" for reason in refused)
     if flex:
         notes.append(f"neither verified nor timed: needs the Flex delegate, for {', '.join(flex)}")
+    notes.extend(data)
     if by_keras.note is not None:
         notes.append(by_keras.note)
     return tuple(notes)

@@ -144,11 +144,16 @@ def keras_outputs(model: keras.Model, signature: Signature, samples: Samples) ->
     return outputs
 
 
-def litert_outputs(model: LiteRTModel, signature: Signature, samples: Samples, names: tuple[str, ...]) -> Outputs:
-    """Runs the exported model on the samples.
+def outputs_of(
+    run: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
+    signature: Signature,
+    samples: Samples,
+    names: tuple[str, ...],
+) -> Outputs:
+    """Runs an exported model on the samples.
 
     Args:
-        model: The exported model.
+        run: The exported model, from inputs by name to outputs by name.
         signature: Its inputs.
         samples: The inputs.
         names: Names of its outputs, in Keras's flat order.
@@ -156,8 +161,13 @@ def litert_outputs(model: LiteRTModel, signature: Signature, samples: Samples, n
     Returns:
         Its outputs.
     """
-    batches = [model(batch) for batch in samples.batches(signature.batch_size)]
+    batches = [run(batch) for batch in samples.batches(signature.batch_size)]
     return _joined(names, batches, signature, samples)
+
+
+def litert_outputs(model: LiteRTModel, signature: Signature, samples: Samples, names: tuple[str, ...]) -> Outputs:
+    """Runs a TFLite model on the samples; see `outputs_of`."""
+    return outputs_of(model, signature, samples, names)
 
 
 def difference(expected: Outputs, received: Outputs) -> Difference:

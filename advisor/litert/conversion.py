@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from typing import Any
 
+from advisor.litert.garbage import quick_garbage_collection
 from advisor.litert.quantization import Quantization
 from advisor.native_log import native_log_held_back
 
@@ -34,7 +35,12 @@ def convert_function(function: Any, *, allow_flex: bool = False, quantization: Q
     # The SavedModel has to own the variables the function reads, those of no layer too.
     owner = tf.Module()
     owner.captured_variables = list(function.variables)
-    with tempfile.TemporaryDirectory() as directory, native_log_held_back(), warnings.catch_warnings():
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        quick_garbage_collection(),
+        native_log_held_back(),
+        warnings.catch_warnings(),
+    ):
         # Calibration runs in TensorFlow's own interpreter, of which it says that it is deprecated.
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf\.lite\.Interpreter is deprecated")
         tf.saved_model.save(owner, directory, signatures={SIGNATURE: function})

@@ -128,3 +128,34 @@ class LiteRTModel:
     def outputs(self) -> dict[str, np.ndarray]:
         """A copy of the outputs of the last run, by name."""
         return {name: tensor.real(self._interpreter.get_tensor(tensor.index)) for name, tensor in self._outputs.items()}
+
+
+def resized_bytes(flatbuffer: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[int, int]:
+    """Sizes of the tensors of a model that is given other shapes.
+
+    Args:
+        flatbuffer: The model, with one signature.
+        shapes: Shapes of the inputs, by name.
+
+    Returns:
+        Bytes of the tensors of the main subgraph, by number.
+
+    Raises:
+        RuntimeError: If LiteRT cannot run the model in these shapes.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with native_log_held_back():
+        # A delegate would keep the shapes of the tensors inside it to itself.
+        interpreter = Interpreter(
+            model_content=flatbuffer, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        )
+        inputs = interpreter.get_signature_runner().get_input_details()
+        indices = {name: tensor["index"] for name, tensor in inputs.items()}
+        for name, shape in shapes.items():
+            interpreter.resize_tensor_input(indices[name], shape)
+        interpreter.allocate_tensors()
+        return {
+            tensor["index"]: int(np.prod(tensor["shape"], dtype=np.int64)) * np.dtype(tensor["dtype"]).itemsize
+            for tensor in interpreter.get_tensor_details()
+        }

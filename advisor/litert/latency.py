@@ -12,14 +12,13 @@ from advisor.litert.interpreter import LiteRTModel
 
 MIN_ROUNDS = 11
 MAX_ROUNDS = 301
-BUDGET_SECONDS = 1.0
 
 
 def interleaved_seconds(
     models: Mapping[str, LiteRTModel],
     feeds: Mapping[str, np.ndarray],
     *,
-    budget_seconds: float = BUDGET_SECONDS,
+    budget_seconds: float,
     max_rounds: int = MAX_ROUNDS,
 ) -> dict[str, list[float]]:
     """Times models in turn, so that a busy moment of the machine falls on all of them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from advisor.graph import keras_internals
 from advisor.litert.calls import Call, LayerCall, calls_replaced, read_call
 from advisor.litert.choice import Allowed, Choice, anything, choose_form
 from advisor.litert.forms import forms_of
+from advisor.litert.garbage import quick_garbage_collection
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def choose_forms(model: keras.Model, run: Callable[[], object], *, allowed: Allo
     with calls_replaced(_with_forms(model), watch):
         run()
     choices = {}
-    with _quick_garbage_collection():
+    with quick_garbage_collection():
         for key, call in seen.items():
             choice = choose_form(call, allowed=allowed)
             if choice is not None:
@@ -99,16 +99,3 @@ def lowered(model: keras.Model, lowering: Lowering) -> Iterator[None]:
 
 def _with_forms(model: keras.Model) -> list[Any]:
     return [layer for layer in keras_internals.layer_tree(model) if forms_of(layer)]
-
-
-@contextmanager
-def _quick_garbage_collection() -> Iterator[None]:
-    """Leaves out what is alive now: TensorFlow's converter collects at each call, over half of the time it takes."""
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

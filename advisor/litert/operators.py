@@ -48,7 +48,7 @@ def read_operators(flatbuffer: bytes) -> tuple[Operator, ...]:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(flatbuffer, 0)
-    names = [_operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
+    names = operator_names(model)
     found: list[Operator] = []
     for number in range(model.SubgraphsLength()):
         graph = model.Subgraphs(number)
@@ -97,6 +97,15 @@ def is_loop_free(flatbuffer: bytes) -> bool:
         flatbuffer: A TFLite model.
     """
     return "WHILE" not in operator_table(flatbuffer)
+
+
+def operator_names(model: Any) -> list[str]:
+    """The names of a model's operator codes, by their index.
+
+    Args:
+        model: A `Model` of LiteRT's schema.
+    """
+    return [_operator_name(model.OperatorCodes(index)) for index in range(model.OperatorCodesLength())]
 
 
 def _read_operator(graph: Any, operator: Any, name: str, outputs: dict[int, str]) -> Operator:

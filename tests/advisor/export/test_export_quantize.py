@@ -29,7 +29,7 @@ CLASSES = RNG.integers(0, 5, 40)
 def _no_comparison_with_keras(monkeypatch):
     """Quantization does not touch it, and it takes most of the time."""
     monkeypatch.setattr("advisor.export.tflite.keras_export", lambda *_: KerasExport(None, {}))
-    monkeypatch.setattr("advisor.export.tflite.THREADS", (1,))
+    monkeypatch.setattr("advisor.export.timing.THREADS", (1,))
 
 
 def conv_net(activation="relu", seed=0):

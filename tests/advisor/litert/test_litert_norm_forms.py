@@ -123,6 +123,11 @@ GN, LN, BN = layers.GroupNormalization, layers.LayerNormalization, layers.BatchN
 MAP, WIDE, SERIES, VOLUME = (1, 14, 14, 16), (2, 5, 7, 24), (2, 50, 12), (1, 4, 5, 6, 8)
 CASES = (
     Case(GN(4), (MAP,), group),
+    Case(GN(4), (MAP,), group, form=1),
+    Case(GN(6, scale=False), (WIDE,), group, form=1),
+    Case(GN(4), (VOLUME,), group, form=1),
+    Case(GN(-1), (WIDE,), group, form=1),
+    Case(keras_normpack.InstanceNormalization(scale=False, center=False), (VOLUME,), instance, form=1),
     Case(GN(8, epsilon=1e-6), (WIDE,), group),
     Case(GN(3, center=False), (SERIES,), group),
     Case(GN(2, scale=False), (VOLUME,), group),
@@ -296,6 +301,13 @@ def test_operators_of_group_and_instance_normalization():
     expected = {"MUL": 3, "ADD": 2, "MEAN": 2, "RSQRT": 1, "SQUARED_DIFFERENCE": 1, "SUB": 1}
     for layer in (GN(-1), keras_normpack.InstanceNormalization()):
         assert operators(layer, (1, 28, 28, 32)) == expected
+        assert operators(layer, (1, 28, 28, 32), form=1) == {**expected, "MUL": 6}
+
+
+def test_only_few_channels_are_spread_along_rows():
+    for shape, count in (((1, 8, 8, 64), 2), ((1, 8, 8, 65), 1), ((1, 8, 64), 1)):
+        assert len(fitting(GN(-1), *[shape])) == count
+    assert len(fitting(GN(4, axis=1), (1, 8, 8, 64))) == 1
 
 
 def test_operators_of_layer_normalization():

@@ -10,55 +10,9 @@ from advisor.report import rewrite_to_dict, to_dict, to_json
 from advisor.report.json_report import plain
 from advisor.rules import Finding, PlanChange, Severity
 from advisor.training import make_plan
+from tests.json_schemas import violations
 
 SCHEMA_FILE = Path(__file__).parents[3] / "docs" / "report.schema.json"
-TYPES = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "null": type(None),
-}
-
-
-def has_type(value, name):
-    # To Python a truth value is a number, to JSON it is not.
-    return isinstance(value, TYPES[name]) and isinstance(value, bool) == (name == "boolean")
-
-
-def violations(value, schema, root, place="report"):
-    """What of a value breaks a JSON Schema, as far as docs/report.schema.json uses the language."""
-    unknown = set(schema) - {
-        *("$schema", "$defs", "title", "description", "$ref", "anyOf", "const", "enum"),
-        *("type", "required", "properties", "items"),
-    }
-    assert not unknown, f"the check does not know {unknown}"
-    if "$ref" in schema:
-        return violations(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root, place)
-    if "anyOf" in schema:
-        options = [violations(value, option, root, place) for option in schema["anyOf"]]
-        return [] if [] in options else options[0]
-    if "const" in schema and value != schema["const"]:
-        return [f"{place} is {value!r}"]
-    if "enum" in schema and value not in schema["enum"]:
-        return [f"{place} is {value!r}"]
-    allowed = [schema["type"]] if isinstance(schema.get("type"), str) else schema.get("type", [])
-    if allowed and not any(has_type(value, name) for name in allowed):
-        return [f"{place} is a {type(value).__name__}, not {' or '.join(allowed)}"]
-    found = []
-    if isinstance(value, dict):
-        found += [f"{place} lacks {key}" for key in schema.get("required", []) if key not in value]
-        for key, part in schema.get("properties", {}).items():
-            if key in value:
-                found += violations(value[key], part, root, f"{place}.{key}")
-        if "required" in schema and "properties" in schema:
-            found += [f"{place}.{key} is not described" for key in value if key not in schema["properties"]]
-    if isinstance(value, list) and "items" in schema:
-        for index, item in enumerate(value):
-            found += violations(item, schema["items"], root, f"{place}[{index}]")
-    return found
 
 
 @pytest.fixture
