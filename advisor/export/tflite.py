@@ -35,7 +35,7 @@ from advisor.graph.sampling import sample_inputs
 from advisor.litert.arena import arena_bytes
 from advisor.litert.lowering import choose_forms
 from advisor.litert.operators import operator_table
-from advisor.litert.quantizable import ALLOWED_FORMS
+from advisor.litert.quantizable import forms_allowed
 from advisor.litert.quantization import CALIBRATED, INT8_FLOAT_FALLBACK, PRECISIONS, Quantization
 from advisor.output_files import checked_target, complete_file
 from advisor.progress import working
@@ -126,7 +126,7 @@ def export_tflite(
             lowering = choose_forms(
                 prepared.model,
                 lambda: trace(prepared.model, signature, expected.names),
-                allowed=ALLOWED_FORMS[quantize],
+                allowed=forms_allowed(quantize),
             )
             conversion = Conversion(model, prepared, lowering, signature, samples, expected, allow_flex)
             say("Converting")

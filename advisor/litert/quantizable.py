@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from advisor.litert.choice import anything
+from advisor.litert.choice import Allowed, anything
 from advisor.litert.operators import is_loop_free, operator_table
-from advisor.litert.quantization import DYNAMIC, FLOAT16, INT8, INT8_FLOAT_FALLBACK
+from advisor.litert.quantization import DYNAMIC, INT8, INT8_FLOAT_FALLBACK
 
 LSTM_OPERATOR = "UNIDIRECTIONAL_SEQUENCE_LSTM"
 """Its kernels share one scale, which the weights that clear its states (`forms/fused_lstm.py`) take for themselves."""
@@ -45,11 +45,17 @@ def takes_int8_alone(flatbuffer: bytes) -> bool:
     return takes_int8(flatbuffer) and not WITHOUT_INT8_KERNEL & set(operator_table(flatbuffer))
 
 
-ALLOWED_FORMS: Mapping[str | None, Callable[[bytes], bool]] = {
-    None: anything,
-    FLOAT16: anything,
+_ALLOWED: Mapping[str | None, Allowed] = {
     DYNAMIC: takes_dynamic_range,
     INT8: takes_int8_alone,
     INT8_FLOAT_FALLBACK: takes_int8,
 }
-"""Which files of a layer alone may be chosen, by the precision that the model is converted in; None is float32."""
+
+
+def forms_allowed(precision: str | None) -> Allowed:
+    """Which forms of a layer a model may have that is to be brought to a precision.
+
+    Args:
+        precision: One of `PRECISIONS`; None for float32.
+    """
+    return _ALLOWED.get(precision, anything)
