@@ -547,3 +547,14 @@ def test_outputs_that_are_words_are_compared():
     inputs = np.array([[0, 1], [1, 0]])
     assert relative_difference(first, first, inputs) == 0.0
     assert relative_difference(first, second, inputs) == np.inf
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_removed_sum_leaves_the_input_that_is_kept(kept):
+    x = keras.Input((4,), name="x")
+    pair = [layers.Dense(3, name="first")(x), layers.Dense(3, name="second")(x)]
+    model = keras.Model(x, layers.ReLU()(layers.Add(name="sum")(pair)))
+    rebuilt = rebuild(read_graph(model), [Remove("sum", kept=kept)]).model
+    expected = keras.Model(x, layers.ReLU()(pair[kept]))
+    assert len(rebuilt.weights) == 2
+    assert relative_difference(expected, rebuilt, sample_inputs(model)) == 0.0
