@@ -20,6 +20,8 @@ which forgets it."""
 def with_metadata(flatbuffer: bytes, entry: Mapping[str, Any], description: str) -> bytes:
     """A TFLite model with a description and a metadata entry, and with its weights aligned as the schema wants them.
 
+    The names of tensors go, but for those of inputs and outputs: they are paths of TensorFlow operations, of everything
+    that went into an operator, and take up to a third of the file of a small model, and of an unrolled loop most of it.
     All else stays: operators, tensors, signatures and other metadata. Equal arguments give equal bytes.
 
     Args:
@@ -42,6 +44,8 @@ def with_metadata(flatbuffer: bytes, entry: Mapping[str, Any], description: str)
         model.buffers.append(schema.BufferT())
         model.metadata = [*entries, own]
     model.buffers[own.buffer].data = _bytes_of(entry)
+    for graph in model.subgraphs:
+        _forget_inner_names(graph)
     model.buffers = [_AlignedBuffer(buffer) for buffer in model.buffers]
     # Room for all of it, for a builder that grows copies what it has.
     builder = flatbuffers.Builder(len(flatbuffer) + len(flatbuffer) // 8 + 4096)
@@ -79,6 +83,13 @@ def read_metadata(model: bytes | str | os.PathLike[str]) -> dict[str, Any] | Non
         if root.Metadata(index).Name() == ENTRY.encode():
             return json.loads(root.Buffers(root.Metadata(index).Buffer()).DataAsNumpy().tobytes())
     return None
+
+
+def _forget_inner_names(graph: Any) -> None:
+    seen_from_outside = {*graph.inputs, *graph.outputs}
+    for index, tensor in enumerate(graph.tensors):
+        if index not in seen_from_outside:
+            tensor.name = b""
 
 
 def _bytes_of(entry: Mapping[str, Any]) -> Any:

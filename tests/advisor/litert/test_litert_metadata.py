@@ -60,6 +60,11 @@ def test_nothing_else_changes(flatbuffer):
     assert after.buffers.pop().data is not None
     assert after.metadata.pop().name == b"keras_normpack"
     before.description = after.description = None
+    for old, new in zip(before.subgraphs, after.subgraphs, strict=True):
+        outside = {*old.inputs, *old.outputs}
+        for index, (had, has) in enumerate(zip(old.tensors, new.tensors, strict=True)):
+            assert has.name == (had.name if index in outside else b"")
+            has.name = had.name
     assert plain(after) == plain(before)
     x = np.random.default_rng(0).normal(size=(1, 6, 6, 3)).astype("float32")
     outputs = [LiteRTModel(model)({"x": x})["y"] for model in (flatbuffer, with_metadata(flatbuffer, ENTRY, "net"))]
