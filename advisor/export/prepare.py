@@ -9,6 +9,7 @@ from itertools import chain
 
 import keras
 
+from advisor.export.centering import centering_folds
 from advisor.facts import Facts
 from advisor.facts.affine_maps import norm_affine_map
 from advisor.facts.folding import BAKEABLE
@@ -59,8 +60,8 @@ def prepare(model: keras.Model) -> Prepared:
     """Takes out of a copy what inference can do without, and folds into weights what linear layers can take up.
 
     In this order, since each makes room for the next: layers that only train go; computed kernels become plain ones;
-    branches of zeros go; then batch normalization, layer scale, rescaling, and the weights of other normalizations go
-    into the linear layers around them.
+    branches of zeros go; then batch normalization, layer scale, rescaling, the weights of other normalizations, and the
+    mean that layer normalization takes off go into the linear layers around them.
 
     Args:
         model: A built model; it is not changed.
@@ -129,5 +130,10 @@ _STAGES = (
         "folded the weights of",
         lambda facts: at_once(facts, norm_weight_folds(facts)),
         _normalizations_with_weights,
+    ),
+    _Stage(
+        "took off in the layer before the mean of",
+        lambda facts: at_once(facts, centering_folds(facts)),
+        _layers,
     ),
 )

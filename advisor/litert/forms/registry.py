@@ -7,6 +7,7 @@ from typing import Any
 
 from advisor.litert.forms import (
     batch_normalization,
+    centered_layer_normalization,
     conditional_normalization,
     filter_response_normalization,
     global_response_normalization,
@@ -20,6 +21,7 @@ from advisor.litert.forms.form import Form
 
 _FAMILIES = (
     batch_normalization,
+    centered_layer_normalization,
     conditional_normalization,
     filter_response_normalization,
     global_response_normalization,

@@ -46,6 +46,24 @@ def with_mapped_input(facts: Facts, taker: Taker, values: AffineMap) -> Configur
     return _edit(linear, weights, adds=bool(np.any(own.shift)))
 
 
+def with_centered_output(linear: LayerFacts) -> Configure:
+    """A linear layer whose outputs have the mean 0 over the channels: `W ← W − mean(W)`, `b ← b − mean(b)`.
+
+    Args:
+        linear: The layer; not a depthwise one, whose channels do not mix.
+
+    Returns:
+        The edit of the layer.
+    """
+    axis = -2 if linear.cls.__name__.endswith("Transpose") else -1
+
+    def weights(kernels: Kernels, bias: Any) -> tuple[Kernels, Any]:
+        *rest, (name, kernel) = kernels.items()
+        return {**dict(rest), name: kernel - kernel.mean(axis=axis, keepdims=True)}, bias - np.mean(bias)
+
+    return _edit(linear, weights, adds=False)
+
+
 def _edit(linear: LayerFacts, weights: Callable[[Kernels, Any], tuple[Kernels, Any]], *, adds: bool) -> Configure:
     has_bias = adds or linear.has_bias
 
