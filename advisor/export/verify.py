@@ -63,8 +63,8 @@ LIMITS: Mapping[str | None, Limit] = {
 | separable CNN on Fashion-MNIST | 0.001 | 0.005 | 0.025 |
 | transformer on Fashion-MNIST | 0.0003 | 0.006 | 0.023 |
 
-The limits are three times the largest, for rounding errors grow with the depth of a network. They refuse what is
-broken, such as MobileNetV2 with ranges read off on noise, 0.89; whether 0.16, where one of the nine classes is another, is good
+The limits are some three times the largest, for rounding errors grow with depth. They refuse what is broken,
+such as MobileNetV2 with ranges read off on noise, 0.89; whether 0.16, where one of the nine classes is another, is good
 enough for a task is for labelled data to say. A defect of a smaller size does not hide behind them: what is to be
 quantized is held to the limit of float32 before.
 """

@@ -21,7 +21,7 @@ def _averages_over_all_positions(call: LayerCall) -> bool:
 def _affine(layer: Any, inputs: Any, mask: Any) -> Any:
     epsilon = layer.epsilon if layer.eps_learned is None else layer.epsilon + ops.abs(layer.eps_learned)
     positions = tuple(range(1, len(inputs.shape) - 1))
-    scale = ops.rsqrt(ops.mean(ops.square(inputs), axis=positions, keepdims=True) + epsilon)
+    scale = ops.rsqrt(ops.mean(inputs * inputs, axis=positions, keepdims=True) + epsilon)
     if layer.gamma is not None:
         scale = scale * layer.gamma
     outputs = inputs * scale

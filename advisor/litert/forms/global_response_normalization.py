@@ -19,7 +19,7 @@ def _has_channels_last(call: LayerCall) -> bool:
 def _affine(layer: Any, inputs: Any, mask: Any) -> Any:
     """The shortcut is within the scale; the root of 0 needs no care where no gradient is asked for."""
     positions = tuple(range(1, len(inputs.shape) - 1))
-    norms = ops.sqrt(ops.sum(ops.square(inputs), axis=positions, keepdims=True))
+    norms = ops.sqrt(ops.sum(inputs * inputs, axis=positions, keepdims=True))
     scale = norms / (ops.mean(norms, axis=-1, keepdims=True) + layer.epsilon)
     if layer.gamma is not None:
         scale = scale * layer.gamma

@@ -24,7 +24,7 @@ def _conv(activation: str) -> keras.Model:
 
 @rule
 class ActivationHardToQuantize(Rule):
-    """Activations like swish and GELU lose accuracy when the model is quantized to integers.
+    """Activations like swish and GELU can lose accuracy when the model is quantized to integers.
 
     What it does:
         For `target="mobile"`, lists the layers that apply swish (SiLU), GELU or Mish, one finding per function. It
@@ -34,6 +34,11 @@ class ActivationHardToQuantize(Rule):
         The values below 0 are few and small beside a range above 0 that has no end, and 8 bits have to cover both. For
         EfficientNet-Lite all swish activations became ReLU6, since that made quantization after training much better;
         MobileNetV3 uses the hard swish for the same reason, and because it is faster.
+
+        A small network bears it out in part only: for a separable CNN on Fashion-MNIST in int8 (three seeds, 10,000
+        test images; `benchmarks.quantization`) swish lost 0.34, 0.52 and -0.15 points of accuracy, ReLU6 0.11, 0.04
+        and 0.02, hard swish -0.18, 0.06 and 0.03, and GELU nothing: -0.15, -0.11 and 0.03. What a model of one's own
+        loses, and in which layers, is in the report of `export_tflite(quantize="int8")`.
 
     Example:
         ```python
@@ -72,7 +77,7 @@ class ActivationHardToQuantize(Rule):
             which = f"`{paths[0]}` applies" if len(paths) == 1 else f"{len(paths)} layers apply"
             yield self.finding(
                 *paths,
-                message=f"{which} {activation}, which loses accuracy when quantized to int8; "
+                message=f"{which} {activation}, which can lose accuracy when quantized to int8; "
                 f"with that in mind train with {REPLACEMENTS[activation]}",
                 why="8 bits must cover small negative values and a range above 0 that has no end.",
             )
