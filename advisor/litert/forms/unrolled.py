@@ -14,6 +14,9 @@ from advisor.litert.forms.steps import States
 
 
 def _walk(advance: Advance, rows: Sequence[Any], states: States, keep: bool) -> tuple[Any, States]:
+    # From constant zeros the converter would leave gates of the first step unread, and in float where all else is int8.
+    zero = ops.minimum(ops.abs(rows[0][0][:, :1]), 0.0)
+    states = [state + zero for state in states]
     outputs = []
     for row in zip(*(ops.unstack(part, axis=0) for part in rows), strict=True):
         states = advance(row, states)
