@@ -34,8 +34,13 @@ def centering_folds(facts: Facts) -> Iterator[list[Edit]]:
         if len(folding.takers) != 1 or not folding.is_direct or not folding.takers[0].is_baked:
             continue
         linear = facts[folding.takers[0].path]
-        if not linear.cls.__name__.startswith("Depthwise"):
+        if _mixes_all_channels(linear):
             yield [with_centered_output(linear), _centered(norm)]
+
+
+def _mixes_all_channels(linear: LayerFacts) -> bool:
+    """Whether every output channel is made of all inputs, so that the mean of kernels is the kernel of the mean."""
+    return not linear.cls.__name__.startswith("Depthwise") and linear.config.get("groups", 1) == 1
 
 
 def _normalizes_channels(facts: Facts, norm: LayerFacts) -> bool:

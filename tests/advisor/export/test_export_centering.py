@@ -11,6 +11,7 @@ from advisor.export.prepare import prepare
 from advisor.graph.sampling import sample_inputs
 from advisor.litert.forms.centered_layer_normalization import CenteredLayerNormalization
 from advisor.rewrite import relative_difference
+from advisor.testing import randomize_weights
 
 RNG = np.random.default_rng(0)
 
@@ -52,6 +53,7 @@ KEPT = {
     "behind an activation": lambda: stack(SEQUENCE, layers.Dense(6, "relu"), layers.LayerNormalization()),
     "read by others too": read_twice,
     "depthwise": lambda: stack(IMAGE, layers.DepthwiseConv2D(3), layers.LayerNormalization(), layers.ReLU()),
+    "in groups": lambda: stack((8, 8, 4), layers.Conv2D(4, 3, groups=2), layers.LayerNormalization(), layers.ReLU()),
     "over all positions": lambda: stack(IMAGE, layers.Conv2D(6, 3), layers.LayerNormalization(axis=[1, 2, 3])),
     "the first layer": lambda: stack(SEQUENCE, layers.LayerNormalization(), layers.ReLU()),
 }
@@ -89,6 +91,14 @@ def test_a_mean_that_is_large_beside_the_deviation_is_taken_off_more_exactly_tha
         return np.abs(np.asarray(net(x)) - exact).max() / np.abs(exact).max()
 
     assert error(prepare(model).model) < 2e-6 < error(model)
+
+
+@pytest.mark.slow
+def test_a_network_whose_depthwise_convolutions_are_grouped():
+    model = randomize_weights(keras.applications.ConvNeXtTiny(weights=None, input_shape=(32, 32, 3)))
+    prepared = prepare(model)
+    assert any("the mean of" in line for line in prepared.done)
+    assert relative_difference(model, prepared.model, sample_inputs(model, batch_size=2)) < 1e-5
 
 
 def test_the_file_has_fewer_operators_and_agrees(tmp_path):
