@@ -103,7 +103,16 @@ def read(report, inputs):
 
 
 @pytest.mark.parametrize(
-    "build", [conv_net, lstm, gru_on_tokens, bidirectional, transformer, pure_ops, transposed, nested]
+    "build",
+    [
+        conv_net,
+        lstm,
+        transformer,
+        pure_ops,
+        transposed,
+        nested,
+        *(pytest.param(build, marks=pytest.mark.slow) for build in (gru_on_tokens, bidirectional)),
+    ],
 )
 def test_the_exported_file_computes_what_keras_does(build, tmp_path):
     model = build()

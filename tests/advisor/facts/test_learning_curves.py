@@ -214,12 +214,14 @@ def test_a_run_that_goes_well_is_not_found_fault_with():
     assert kinds(fitted(perceptron(64), keras.optimizers.Adam(1e-3))) == []
 
 
+@pytest.mark.slow
 def test_a_large_net_on_few_digits_overfits():
     (verdict,) = judge(fitted(perceptron(256), keras.optimizers.Adam(3e-3), samples=100, epochs=30))
     assert isinstance(verdict, Overfitting)
     assert verdict.last > 20 * verdict.training
 
 
+@pytest.mark.slow
 def test_one_hidden_unit_underfits_the_digits():
     history = fitted([layers.Dense(1, activation="tanh")], keras.optimizers.Adam(0.1), epochs=40)
     assert Underfitting in kinds(history)
@@ -231,6 +233,7 @@ def test_far_too_high_a_rate_diverges():
     assert isinstance(verdict, Divergence)
 
 
+@pytest.mark.slow
 def test_a_rate_that_is_far_too_high_for_a_classifier_learns_nothing():
     assert kinds(fitted(perceptron(64), keras.optimizers.SGD(3.0))) == [Underfitting]
 

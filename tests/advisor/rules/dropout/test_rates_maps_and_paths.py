@@ -176,6 +176,7 @@ def test_all_rules_of_the_family_settle_together():
     assert {applied.finding.code for applied in rewrite.applied} == {"D202", "D205", "D206", "D208"}
 
 
+@pytest.mark.slow
 def test_the_time_grows_with_the_number_of_blocks_and_not_with_its_square():
     def seconds(blocks):
         facts = gather_facts(read_graph(deep(blocks)), trained=False)

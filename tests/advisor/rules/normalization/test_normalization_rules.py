@@ -217,7 +217,12 @@ class TestNormAfterActivation:
             np.testing.assert_array_equal(ops.convert_to_numpy(old), ops.convert_to_numpy(new))
 
     def test_the_moved_normalization_folds(self):
-        inner = [layers.Conv2D(4, 3, activation="relu"), layers.BatchNormalization()]
+        inner = [
+            layers.Conv2D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.ReLU(),
+        ]
         model = keras.Sequential([keras.Input((8, 8, 3)), *inner, layers.Flatten(), layers.Dense(2)])
         assert len(_findings(model, "E701", target="mobile")) == 1
         assert not _findings(_applied(model, "N106"), "E701", target="mobile")
