@@ -21,12 +21,15 @@ class CenteredLayerNormalization(layers.LayerNormalization):
     """
 
     def call(self, inputs: Any) -> Any:
-        """Normalizes the inputs."""
+        """Normalizes the inputs; those in half precision in float32, as layer normalization does."""
         shape = [inputs.shape[axis] if axis == self.axis[0] % len(inputs.shape) else 1 for axis in range(inputs.ndim)]
-        outputs = _scaled(self, inputs)
+        dtype = keras.backend.result_type(inputs.dtype, "float32")
+        outputs = _scaled(self, ops.cast(inputs, dtype))
         if self.gamma is not None:
-            outputs = outputs * ops.reshape(self.gamma, shape)
-        return outputs if self.beta is None else outputs + ops.reshape(self.beta, shape)
+            outputs = outputs * ops.cast(ops.reshape(self.gamma, shape), dtype)
+        if self.beta is not None:
+            outputs = outputs + ops.cast(ops.reshape(self.beta, shape), dtype)
+        return ops.cast(outputs, self.compute_dtype)
 
 
 def _scaled(layer: Any, x: Any) -> Any:

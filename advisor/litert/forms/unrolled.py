@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 from advisor.litert.calls import LayerCall
@@ -16,7 +17,7 @@ from advisor.litert.forms.steps import States
 def _walk(advance: Advance, rows: Sequence[Any], states: States, keep: bool) -> tuple[Any, States]:
     # From constant zeros the converter would leave gates of the first step unread, and in float where all else is int8.
     zero = ops.minimum(ops.abs(rows[0][0][:, :1]), 0.0)
-    states = [state + zero for state in states]
+    states = keras.tree.map_structure(lambda state: state + zero, states)
     outputs = []
     for row in zip(*(ops.unstack(part, axis=0) for part in rows), strict=True):
         states = advance(row, states)

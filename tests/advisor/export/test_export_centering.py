@@ -68,6 +68,18 @@ def test_the_mean_goes_into_the_layer_before(name):
     assert relative_difference(model, prepared.model, sample_inputs(model, batch_size=4, seed=1)) < 2e-6
 
 
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16", "float64"])
+def test_other_precisions_than_float32(policy):
+    steps = [layers.Dense(6, dtype=policy), layers.LayerNormalization(dtype=policy), layers.ReLU(dtype=policy)]
+    model = trained_looking(keras.Sequential([keras.Input(SEQUENCE), *steps]))
+    prepared = prepare(model)
+    x = sample_inputs(model, batch_size=4, seed=1)
+    expected, received = (np.asarray(keras.ops.cast(net(x), "float64")) for net in (model, prepared.model))
+    tolerance = {"mixed_float16": 1e-2, "bfloat16": 6e-2, "float64": 1e-12}[policy]
+    assert prepared.model.layers[1].compute_dtype == model.layers[1].compute_dtype
+    assert np.abs(expected - received).max() <= tolerance * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("name", KEPT)
 def test_a_mean_that_others_see_stays(name):
     prepared = prepare(KEPT[name]())
