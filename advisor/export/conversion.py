@@ -10,6 +10,7 @@ from advisor.export.convert import LayerOperator, convert, float_operators, quan
 from advisor.export.diagnosis import conversion_blamed, preparation_blamed
 from advisor.export.errors import ExportError
 from advisor.export.flex import flex_layers
+from advisor.export.input_ranges import unequal_ranges
 from advisor.export.layer_errors import LayerError, layer_errors, preparation_errors
 from advisor.export.layer_scopes import read_layer_scopes
 from advisor.export.prepare import Prepared
@@ -28,7 +29,7 @@ from advisor.export.verify import (
 from advisor.litert.interpreter import LiteRTModel
 from advisor.litert.lowering import Lowering, lowered
 from advisor.litert.operators import flex_operators, operator_table
-from advisor.litert.quantization import Quantization
+from advisor.litert.quantization import CALIBRATED, Quantization
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +89,11 @@ class Conversion:
             allow_flex=self.allow_flex,
         )
 
+    def input_advice(self, quantization: Quantization | None) -> tuple[str, ...]:
+        """What the inputs call for in a precision, None for float32."""
+        calibrated = quantization is not None and quantization.precision in CALIBRATED
+        return unequal_ranges(self.samples) if calibrated else ()
+
     def verify(self, flatbuffer: bytes, limit: Limit, quantization: Quantization | None) -> tuple[Outputs, Difference]:
         """Runs a converted model on the samples and refuses it where it is too far from Keras.
 
@@ -116,6 +122,7 @@ class Conversion:
             if not in_keras.holds_for(difference(self.expected, prepared)):
                 errors = preparation_errors(self.given, model, self.signature, self.samples, self.expected.names)
                 return preparation_blamed(errors, in_keras, self.prepared.done)
-            return conversion_blamed(self.layer_errors(quantization), limit, self.lowering)
+            blamed = conversion_blamed(self.layer_errors(quantization), limit, self.lowering)
+            return " ".join([blamed, *(f"The {line}." for line in self.input_advice(quantization))])
         except ExportError as error:
             return f"Which layer it comes from is not known: {error}."

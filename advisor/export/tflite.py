@@ -185,7 +185,7 @@ def export_tflite(
         flex=flex,
         notes=_notes(mixed, prepared.refused, tuple(flex), by_keras, (*_data_notes(drawn, given), *unknown)),
         layer_errors=layers,
-        advice=quantization_advice(prepared.model, layers),
+        advice=(*conversion.input_advice(quantization), *quantization_advice(prepared.model, layers)),
         **found,
         **latencies,
     )

@@ -109,7 +109,7 @@ def maps_channels(layer: LayerFacts) -> bool:
 
 def is_plain_batch_norm(layer: LayerFacts) -> bool:
     """Whether a layer computes what batch normalization does at inference: a subclass may compute something else."""
-    module = getattr(layer.cls, "call").__module__  # noqa: B009
+    module = next(cls.__module__ for cls in layer.cls.__mro__ if "call" in vars(cls) or cls is object)
     return layer.is_batch_norm and module.split(".")[0] in {"keras", "keras_normpack"}
 
 

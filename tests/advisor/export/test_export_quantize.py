@@ -275,3 +275,18 @@ def test_mobilenet_is_exported_in_every_precision(precision, tmp_path):
     sizes = {None: 4, "float16": 2, "dynamic": 1, "int8": 1, "int8_float_fallback": 1}
     assert report.size_bytes < 1.5 * sizes[precision] * model.count_params()
     assert len(report.layer_errors) == (0 if precision is None else 68)
+
+
+@pytest.mark.parametrize("precision", CALIBRATED)
+def test_features_of_unequal_ranges_are_named_where_one_scale_cannot_hold_them(precision, tmp_path):
+    keras.utils.set_random_seed(0)
+    rows = (RNG.normal(size=(60, 3)) * [1.0, 1000.0, 2.0]).astype("float32")
+    norm = layers.Normalization()
+    norm.adapt(rows)
+    model = keras.Sequential([keras.Input((3,), name="measured"), norm, layers.Dense(8, "relu"), layers.Dense(2)])
+    with pytest.raises(ExportError, match=r"input 'measured' have ranges that differ [\d,]+ times.*before the model\."):
+        exported(model, tmp_path, precision, rows)
+    report = exported(model, tmp_path, precision, rows, tolerance=10.0)
+    assert report.advice[0].startswith("features of input 'measured'")
+    scaled = keras.Sequential([keras.Input((3,)), *model.layers[1:]])
+    assert exported(scaled, tmp_path, precision, rows / [1.0, 1000.0, 2.0]).advice == ()

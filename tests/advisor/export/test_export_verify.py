@@ -82,7 +82,17 @@ def test_quantized_models_are_held_by_their_root_mean_square():
 
 
 def test_the_explanation_is_asked_for_only_when_it_is_needed():
-    check(difference(outputs([[1.0]]), outputs([[1.0]])), IN_FLOAT, lambda: pytest.fail("asked"))
+    asked = []
+
+    def explanation():
+        asked.append(True)
+        return "Because."
+
+    check(difference(outputs([[1.0]]), outputs([[1.0]])), IN_FLOAT, explanation)
+    assert asked == []
+    with pytest.raises(ExportError, match=r"Because\."):
+        check(difference(outputs([[1.0]]), outputs([[2.0]])), IN_FLOAT, explanation)
+    assert asked == [True]
 
 
 def test_whole_numbers_differ_by_the_share_that_does():
