@@ -138,7 +138,7 @@ def _kilobytes(size: float) -> str:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.2g}%"
+    return f"{100 * value:,.0f}%" if value >= 0.1 else f"{100 * value:.2g}%"
 
 
 def _milliseconds(value: float) -> str:
