@@ -1,0 +1,167 @@
+"""C16: dropout helps dense heads and deep convolutional networks, and recurrent networks less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+from keras import layers
+from matplotlib.figure import Figure
+
+from advisor.race.statistics import Interval, interval, paired_difference
+from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
+from benchmarks.claims.conditions import listed, verdict_of, with_interval
+from benchmarks.claims.style import dots
+from benchmarks.claims.wording import points
+from benchmarks.datasets import parts
+from benchmarks.short_runs import accuracy
+
+RATES = (0.2, 0.5)
+EPOCHS, BATCH = 25, 32
+
+
+def dense(rate: float) -> list[keras.Layer]:
+    hidden = [layer for _ in range(3) for layer in (layers.Dense(256, activation="relu"), layers.Dropout(rate))]
+    return [layers.Flatten(), *hidden]
+
+
+def convolutional(rate: float) -> list[keras.Layer]:
+    """Six convolutions and a dense head."""
+    stages: list[keras.Layer] = []
+    for filters in (12, 24, 48):
+        for strides in (1, 2):
+            convolution = layers.Conv2D(
+                filters, 3, strides, padding="same", activation="relu", kernel_initializer="he_normal"
+            )
+            stages.append(convolution)
+        stages.append(layers.Dropout(rate))
+    return [*stages, layers.Flatten(), layers.Dense(128, activation="relu"), layers.Dropout(rate)]
+
+
+def recurrent(rate: float) -> list[keras.Layer]:
+    """The rows of an image are the steps; dropout after the layer, as in the other networks."""
+    return [layers.Reshape((28, 28)), layers.GRU(64), layers.Dropout(rate)]
+
+
+def inside_recurrent(rate: float) -> list[keras.Layer]:
+    """Dropout inside the steps, the same units in all of them (Gal & Ghahramani 2016)."""
+    return [layers.Reshape((28, 28)), layers.GRU(64, dropout=rate, recurrent_dropout=rate)]
+
+
+NETWORKS: Mapping[str, tuple[Callable[[float], list[keras.Layer]], float]] = {
+    "dense": (dense, 1e-3),
+    "CNN": (convolutional, 1e-3),
+    "GRU": (recurrent, 5e-3),
+    "GRU, in the steps": (inside_recurrent, 5e-3),
+}
+"""Hidden layers by the rate of dropout, and the learning rate of Adam."""
+
+
+def trained(network: str, rate: float, seed: int, epochs: int) -> dict[str, float]:
+    """Accuracies in percent of the epoch that is best on validation images."""
+    drawn = parts("fashion_mnist", 600, 500, 2000, seed)
+    make, learning_rate = NETWORKS[network]
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((28, 28, 1)), *make(rate), layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = keras.optimizers.Adam(learning_rate)
+    model.compile(optimizer, loss, metrics=["accuracy"], steps_per_execution=8, jit_compile=False)
+    best = keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=epochs, restore_best_weights=True)
+    history = model.fit(
+        *drawn.train,
+        validation_data=drawn.validation,
+        validation_batch_size=500,
+        epochs=epochs,
+        batch_size=BATCH,
+        callbacks=[best],
+        verbose=0,
+    ).history
+    return {
+        "training": round(100 * history["accuracy"][-1], 2),
+        "validation": round(100 * max(history["val_accuracy"]), 2),
+        "test": accuracy(model, drawn.test),
+    }
+
+
+def measure(run: Run) -> Figures:
+    epochs, networks = (2, ("dense", "CNN", "GRU")) if run.quick else (EPOCHS, tuple(NETWORKS))
+    figures: Figures = {}
+    for network in networks:
+        # A GRU without dropout is the same network wherever it would be.
+        bare = network.partition(",")[0]
+        without = [run.cell(trained, network=bare, rate=0.0, seed=seed, epochs=epochs) for seed in run.seeds]
+        tried = {
+            rate: [run.cell(trained, network=network, rate=rate, seed=seed, epochs=epochs) for seed in run.seeds]
+            for rate in RATES
+        }
+        best = max(tried, key=lambda rate, tried=tried: np.mean([one["validation"] for one in tried[rate]]))
+        figures[network] = {
+            "rate": best,
+            "validation": float(np.mean([one["validation"] for one in tried[best]])),
+            "without": [one["test"] for one in without],
+            "with": [one["test"] for one in tried[best]],
+            "learned": [one["training"] for one in without],
+        }
+    return figures
+
+
+def spared(found: Figures) -> list[float]:
+    """Share of the errors that dropout spares, in percent, for each seed."""
+    return [100 * (1 - (100 - ours) / (100 - bare)) for ours, bare in zip(found["with"], found["without"], strict=True)]
+
+
+def statements(figures: Figures) -> dict[str, Interval]:
+    """What the claim comes to, with the differences that must be above 0 for it."""
+    shares = {network: spared(found) for network, found in figures.items()}
+    recurrent_ones = [network for network in figures if network.startswith("GRU")]
+    better = max(recurrent_ones, key=lambda network: figures[network]["validation"])
+    return {
+        "it helps dense networks": interval(shares["dense"]),
+        "it helps CNNs": interval(shares["CNN"]),
+        "it helps GRUs less than dense networks": paired_difference(shares["dense"], shares[better]),
+        "it helps GRUs less than CNNs": paired_difference(shares["CNN"], shares[better]),
+    }
+
+
+def judge(figures: Figures) -> Judgement:
+    verdict, holding = verdict_of(statements(figures))
+    when = f"it says no more than that {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
+    sentences = [
+        f"{network}, rate {found['rate']:g}: {np.mean(found['without']):.1f} % without and "
+        f"{np.mean(found['with']):.1f} % with, {points(paired_difference(found['with'], found['without']))}, "
+        f"{with_interval(interval(spared(found)), '%', 0)} of the errors spared."
+        for network, found in figures.items()
+    ]
+    against = [
+        f"{with_interval(one, '%', 0, signed=True)} of its errors more"
+        for statement, one in statements(figures).items()
+        if "less" in statement
+    ]
+    return Judgement(
+        verdict,
+        f"{' '.join(sentences)} Than the better GRU, dropout spares the dense network {against[0]}, and the CNN "
+        f"{against[1]}.",
+        when,
+    )
+
+
+def draw(figures: Figures, figure: Figure) -> None:
+    axes = figure.subplots()
+    dots(axes, {f"{network}, rate {found['rate']:g}": spared(found) for network, found in figures.items()})
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set(xlabel="errors on test images that dropout spares (%)")
+
+
+CLAIM = Claim(
+    code="C16",
+    statement="Dropout helps dense heads and deep CNNs and helps RNNs less.",
+    how="On the same 600 images of Fashion-MNIST, drawn anew for every seed: three dense layers of 256, six "
+    "convolutions with a dense head, and a GRU of 64 units that reads row by row, with dropout after it or inside its "
+    f"steps. {EPOCHS} epochs of Adam, at 0.001 and 0.005 (GRU), of which the best on 500 validation images is kept, "
+    f"with dropout and without. The rate, {RATES[0]:g} or {RATES[1]:g}, is the better on validation images; compared "
+    "is the share of the errors on 2,000 test images that dropout spares; of the GRUs, the better on validation images.",
+    measure=measure,
+    judge=judge,
+    draw=draw,
+)
