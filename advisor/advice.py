@@ -27,6 +27,7 @@ from advisor.training import TrainingPlan, make_plan
 
 if TYPE_CHECKING:
     from advisor.export import ExportReport
+    from advisor.race import RaceResult
 
 SAFETIES = ("exact", "retrain")
 TARGETS = (None, "mobile")
@@ -350,6 +351,64 @@ class Advice:
         if arguments.get("quantize") in CALIBRATED:
             known["representative_data"] = _batches_alike(facts.data or facts.validation)
         return export_model(self.model, path, format=format, **known | arguments)
+
+    def race(
+        self,
+        data: Any,
+        validation_data: Any,
+        *,
+        budget: str | float = "5m",
+        seeds: int = 3,
+        engine: str = "local",
+        candidates: Mapping[str, Any] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        verbose: int | str = "auto",
+    ) -> RaceResult:
+        """Train the model as written, as advised, and its alternatives against each other, and say what is better.
+
+        Candidates are the original, the model as advised, each change of the advice alone, and other normalizations,
+        dropout rates, weight decays and no augmentation. Successive halving gives most of the budget to the best of
+        them: all are trained over a third of the epochs, the best third of those over all epochs, and the best three
+        and the original with all seeds. Half of the validation samples decide who goes on and when a training stops;
+        the figures of the result rest on the other half. Epochs and batch size are those given to `advise`.
+
+        Args:
+            data: Training data with labels, whatever `fit` takes.
+            validation_data: Validation data with labels, likewise.
+            budget: `"5m"`, `"90s"`, `"1h"`, a number of seconds, or `"20 trials"`, trainings over all epochs. What the
+                budget leaves out is listed in the result.
+            seeds: Seeds of the final, at least 1. With a single one, no difference is claimed.
+            engine: `"local"`, with Optuna, or `"ray"` for a cluster.
+            candidates: Models by name, or pairs of a model and a `TrainingPlan`, instead of those of the findings. The
+                original takes part in any case.
+            directory: Folder for the study and the trained models; None keeps neither.
+            resume: Whether trainings done by an earlier race in the same folder count.
+            verbose: 0 silent, 1 or 2 with the race as it goes on, `"auto"` with it on a terminal.
+
+        Returns:
+            The ranking, with differences from the original and their 95 % intervals, and the winner's trained model.
+            Interrupted by Ctrl-C, what is known by then.
+
+        Raises:
+            ImportError: If the engine is not installed.
+            TypeError: If data or a candidate is of a kind that cannot be used.
+            ValueError: If an argument is out of range, there are no labels, or the loss of the model is not known.
+        """
+        from advisor.race import race
+
+        return race(
+            self,
+            data,
+            validation_data,
+            budget=budget,
+            seeds=seeds,
+            engine=engine,
+            candidates=candidates,
+            directory=directory,
+            resume=resume,
+            verbose=verbose,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The advice as plain data, in the versioned schema of the JSON report."""

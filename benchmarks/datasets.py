@@ -131,7 +131,7 @@ def _reviews() -> tuple[Pair, Pair]:
 
 
 def _spoken_digits() -> tuple[Pair, Pair]:
-    """Log-mel spectrograms `(48, 32)` of spoken digits; the two speakers of the test part do not train."""
+    """Log-mel spectrograms `(49, 32)` of spoken digits; the two speakers of the test part do not train."""
     import keras
 
     archive = np.load(data_folder() / "npz" / "fsdd.npz")
