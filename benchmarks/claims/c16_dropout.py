@@ -160,7 +160,8 @@ CLAIM = Claim(
     "convolutions with a dense head, and a GRU of 64 units that reads row by row, with dropout after it or inside its "
     f"steps. {EPOCHS} epochs of Adam, at 0.001 and 0.005 (GRU), of which the best on 500 validation images is kept, "
     f"with dropout and without. The rate, {RATES[0]:g} or {RATES[1]:g}, is the better on validation images; compared "
-    "is the share of the errors on 2,000 test images that dropout spares; of the GRUs, the better on validation images.",
+    "is the share of the errors on 2,000 test images that dropout spares; of the GRUs, that of the better on "
+    "validation images.",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -11,7 +11,7 @@ def figures(plain, normalized, change=1e-7):
     }
     return {
         "scales": [0.1, 1.0, 10.0],
-        "trained": {name: arms for name in c14.RATES},
+        "trained": dict.fromkeys(c14.RATES, arms),
         "separation": [{"change of the outputs": change, "gradient along the direction": 1e-7}] * 3,
     }
 
