@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
-from benchmarks.claims.loss_curves import STEPS_A_POINT, compiled, loss_curve, restarted
+from benchmarks.claims.loss_curves import STEPS_A_POINT, compiled, loss_curve
 from benchmarks.claims.networks import plain_convolutions
-from benchmarks.claims.style import curves
+from benchmarks.claims.restarts import restarted
+from benchmarks.claims.style import colour
 from benchmarks.claims.training import TUNING_SEED
 from benchmarks.datasets import parts
 
@@ -86,12 +87,11 @@ def judge(figures: Figures) -> Judgement:
 
 def draw(figures: Figures, figure: Figure) -> None:
     for axes, (depth, arms) in zip(figure.subplots(1, len(figures), sharey=True), figures.items(), strict=True):
-        lines = {
-            f"{arm}, learning rate {found['rate']:g}": [smooth(one) for one in found["curves"]]
-            for arm, found in arms.items()
-        }
-        points = len(next(iter(lines.values()))[0])
-        curves(axes, [(point + WINDOW) * STEPS_A_POINT for point in range(points)], lines)
+        for arm, found in arms.items():
+            lines = np.array([smooth(one) for one in found["curves"]]).T
+            steps = (np.arange(len(lines)) + WINDOW) * STEPS_A_POINT
+            drawn = axes.plot(steps, lines, color=colour(arm), linewidth=1.2, alpha=0.8)
+            drawn[0].set_label(f"{arm}, learning rate {found['rate']:g}")
         axes.axhline(TARGET, color="black", linestyle=":", linewidth=1)
         axes.set(title=depth, xlabel="training steps", ylim=(0.3, 2.4))
         axes.legend()

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run
 from benchmarks.claims.conditions import verdict_of, with_interval
-from benchmarks.claims.loss_curves import compiled, loss_curve, restarted
+from benchmarks.claims.loss_curves import compiled, loss_curve
 from benchmarks.claims.networks import plain_convolutions
+from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import curves
 from benchmarks.datasets import parts
 from benchmarks.short_runs import accuracy

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import Interval, interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
-from benchmarks.claims.loss_curves import compiled, loss_curve, restarted
+from benchmarks.claims.loss_curves import compiled, loss_curve
+from benchmarks.claims.restarts import restarted
+from benchmarks.claims.standardizing import standardized
 from benchmarks.claims.style import curves
 from benchmarks.claims.training import best_rate
 from benchmarks.datasets import Parts, parts
@@ -30,14 +32,9 @@ SAME = 1e-4
 
 def samples(seed: int) -> Parts:
     """Images as rows of pixels of mean 0 and deviation 1, as weight normalization itself centres no input."""
-    drawn = parts("fashion_mnist", 4000, 1000, 2000, seed)
-    mean, deviation = drawn.train[0].mean(), drawn.train[0].std()
-
-    def standardized(x: np.ndarray) -> np.ndarray:
-        return ((x - mean) / deviation).reshape(len(x), -1)
-
-    pairs = ((standardized(x), y) for x, y in (drawn.train, drawn.validation, drawn.test))
-    return Parts(*pairs, drawn.classes)
+    drawn = standardized(parts("fashion_mnist", 4000, 1000, 2000, seed))
+    rows = ((x.reshape(len(x), -1), y) for x, y in (drawn.train, drawn.validation, drawn.test))
+    return Parts(*rows, drawn.classes)
 
 
 def perceptron(arm: str, scale: float) -> keras.Model:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import keras
 import numpy as np
 from keras import layers
@@ -10,6 +12,7 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import Interval, interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, with_interval
+from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import dots
 from benchmarks.datasets import Pair, parts
 
@@ -53,27 +56,41 @@ def fitted(table: str, arm: str, seed: int, steps: int) -> Figures:
     return {key: value for key, value in best.items() if key != "validation loss"}
 
 
+def linear(columns: int, classes: int, arm: str, strength: float) -> keras.Model:
+    make = PENALTIES[arm]
+    dense = layers.Dense(classes or 1, kernel_regularizer=make(strength) if make else None)
+    return keras.Sequential([keras.Input((columns,)), dense])
+
+
+@cache
+def trainable(columns: int, classes: int, arm: str, strength: float, steps: int) -> keras.Model:
+    model = linear(columns, classes, arm, strength)
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    model.compile(keras.optimizers.Adam(rate), _loss(classes), steps_per_execution=50, jit_compile=False)
+    return model
+
+
+def _loss(classes: int) -> keras.losses.Loss:
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classes else keras.losses.MeanSquaredError()
+
+
 def one_fit(
     train: Pair, validation: Pair, test: Pair, classes: int, arm: str, strength: float, seed: int, steps: int
 ) -> Figures:
     """A linear model by full batches, its rate lowered to nothing, so that weights settle."""
-    make = PENALTIES[arm]
-    penalty = make(strength) if make else None
+    columns = train[0].shape[1]
     keras.utils.set_random_seed(seed)
-    dense = layers.Dense(classes or 1, kernel_regularizer=penalty)
-    model = keras.Sequential([keras.Input(train[0].shape[1:]), dense])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classes else keras.losses.MeanSquaredError()
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, steps))
-    model.compile(optimizer, loss, steps_per_execution=50)
+    beginning = linear(columns, classes, arm, strength)
+    model = restarted(trainable(columns, classes, arm, strength, steps), beginning)
     x, y = (np.concatenate([part] * steps) for part in train)
     model.fit(x, y, batch_size=len(train[0]), shuffle=False, verbose=0)
     outputs = {name: model.predict(pair[0], verbose=0) for name, pair in (("validation", validation), ("test", test))}
-    weights = np.linalg.norm(keras.ops.convert_to_numpy(dense.kernel), axis=1)
+    weights = np.linalg.norm(keras.ops.convert_to_numpy(model.layers[0].kernel), axis=1)
     return {
         "strength": strength,
         "weights": [round(float(weight), 6) for weight in weights],
         "score": _score(outputs["test"], test[1], classes),
-        "validation loss": float(keras.ops.mean(loss(validation[1].reshape(-1, 1), outputs["validation"]))),
+        "validation loss": float(_loss(classes)(validation[1].reshape(-1, 1), outputs["validation"])),
     }
 
 

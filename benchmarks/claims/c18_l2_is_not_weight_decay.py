@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import keras
 import numpy as np
 from keras import layers
@@ -11,6 +13,7 @@ from advisor.race.statistics import interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run
 from benchmarks.claims.conditions import verdict_of, with_interval
 from benchmarks.claims.loss_curves import compiled, loss_curve
+from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import dots
 from benchmarks.claims.training import TUNING_SEED
 from benchmarks.datasets import Parts, parts
@@ -58,9 +61,16 @@ def _decaying(name: str, share: float) -> keras.optimizers.Optimizer:
     return made
 
 
+@cache
+def trainable(optimizer: str, way: str, share: float) -> keras.Model:
+    network = perceptron(share if way == PENALTY else 0.0)
+    return compiled(network, _decaying(optimizer, share if way == DECAY else 0.0))
+
+
 def trained(optimizer: str, way: str, share: float, seed: int, steps: int, drawn: Parts) -> keras.Model:
     keras.utils.set_random_seed(seed)
-    model = compiled(perceptron(share if way == PENALTY else 0.0), _decaying(optimizer, share if way == DECAY else 0.0))
+    beginning = perceptron(share if way == PENALTY else 0.0)
+    model = restarted(trainable(optimizer, way, share), beginning, RATES[optimizer])
     loss_curve(model, drawn.train, steps=steps, seed=seed)
     return model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import Interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of
+from benchmarks.claims.restarts import restarted
+from benchmarks.claims.standardizing import standardized
 from benchmarks.claims.style import dots
 from benchmarks.claims.wording import compared
 from benchmarks.datasets import Pair, parts
@@ -75,22 +78,27 @@ def network(shape: tuple[int, ...]) -> keras.Model:
     return model
 
 
+@cache
+def trainable(shape: tuple[int, ...], steps: int) -> keras.Model:
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
+    return compiled(network(shape), loss, keras.optimizers.Adam(rate))
+
+
+def _with_channels(pair: Pair) -> Pair:
+    """Spectrograms as images of one channel."""
+    return (pair[0] if pair[0].ndim == 4 else pair[0][..., None]), pair[1]
+
+
 def trained(name: str, way: str, seed: int, epochs: int) -> Figures:
     """Accuracies in percent, on validation samples and on each test part."""
     small = SETS[name]
-    drawn = parts(small.data, small.train, 800, 2000, seed)
-    mean, deviation = drawn.train[0].mean(), drawn.train[0].std()
-
-    def standardized(pair: Pair) -> Pair:
-        x = (pair[0] - mean) / deviation
-        return (x if x.ndim == 4 else x[..., None]), pair[1]
-
-    training, held, test = (standardized(pair) for pair in (drawn.train, drawn.validation, drawn.test))
+    drawn = standardized(parts(small.data, small.train, 800, 2000, seed))
+    training, held, test = (_with_channels(pair) for pair in (drawn.train, drawn.validation, drawn.test))
+    shape, steps = training[0].shape[1:], epochs * small.train // BATCH
     keras.utils.set_random_seed(seed)
-    steps = epochs * small.train // BATCH
-    rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = compiled(network(training[0].shape[1:]), loss, keras.optimizers.Adam(rate))
+    beginning = network(shape)
+    model = restarted(trainable(shape, steps), beginning)
     augmentation = () if way == NONE else small.ways[way]()
 
     def augment(x: np.ndarray, y: np.ndarray) -> Pair:

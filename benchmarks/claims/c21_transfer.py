@@ -13,6 +13,7 @@ from advisor.race.statistics import Interval, paired_difference
 from advisor.rewrite import pretrained_backbone
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of
+from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import curves
 from benchmarks.claims.training import best_rate
 from benchmarks.claims.wording import compared
@@ -87,15 +88,24 @@ def new_head(shape: tuple[int, ...]) -> keras.Model:
     return keras.Sequential([keras.Input(shape), layers.Dropout(0.2), layers.Dense(10)])
 
 
+NETWORKS = {SCRATCH: small_network, TRANSFER: new_head}
+
+
+@cache
+def trainable(arm: str, shape: tuple[int, ...]) -> keras.Model:
+    model = NETWORKS[arm](shape)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(), loss, steps_per_execution=3, jit_compile=False)
+    return model
+
+
 def trained(data: str, arm: str, per_class: int, rate: float, seed: int, epochs: int) -> dict[str, float]:
     """Accuracies in percent, of the epoch that is best on validation images."""
-    source, make = (drawn, small_network) if arm == SCRATCH else (drawn_features, new_head)
-    everything, validation, test = source(data, seed)
+    everything, validation, test = drawn(data, seed) if arm == SCRATCH else drawn_features(data, seed)
     x, y = first_of_each_class(everything, per_class)
     keras.utils.set_random_seed(seed)
-    model = make(x.shape[1:])
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, steps_per_execution=4, jit_compile=False)
+    beginning = NETWORKS[arm](x.shape[1:])
+    model = restarted(trainable(arm, x.shape[1:]), beginning, rate)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
     model.fit(x, y, validation_data=validation, epochs=epochs, batch_size=BATCH, callbacks=[stopping], verbose=0)
     return {"validation": accuracy(model, validation), "accuracy": accuracy(model, test)}

@@ -22,25 +22,6 @@ def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> keras
     return model
 
 
-def restarted(model: keras.Model, beginning: keras.Model, rate: float) -> keras.Model:
-    """A compiled model set back to before its training, as tracing it takes longer than many a training.
-
-    Args:
-        model: The compiled model.
-        beginning: One of the same layers, whose weights it gets.
-        rate: The learning rate it gets.
-
-    Returns:
-        The model; its optimizer is as new.
-    """
-    model.set_weights(beginning.get_weights())
-    model.optimizer.build(model.trainable_variables)
-    for variable in model.optimizer.variables:
-        variable.assign(keras.ops.zeros_like(variable))
-    model.optimizer.learning_rate = rate
-    return model
-
-
 def loss_curve(model: keras.Model, samples: Pair, *, steps: int, seed: int, batch_size: int = 32) -> list[float]:
     """Trains a compiled classifier in place.
 

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.claims.loss_curves import LOST, STEPS_A_POINT, compiled, finite, loss_curve, restarted
+from benchmarks.claims.loss_curves import LOST, STEPS_A_POINT, compiled, finite, loss_curve
+from benchmarks.claims.restarts import restarted
 
 STEPS = 40
 
