@@ -91,11 +91,12 @@ def draw(figures: Figures, figure: Figure) -> None:
             lines = np.array([smooth(one) for one in found["curves"]]).T
             steps = (np.arange(len(lines)) + WINDOW) * STEPS_A_POINT
             drawn = axes.plot(steps, lines, color=colour(arm), linewidth=1.2, alpha=0.8)
-            drawn[0].set_label(f"{arm}, learning rate {found['rate']:g}")
+            drawn[0].set_label(arm)
         axes.axhline(TARGET, color="black", linestyle=":", linewidth=1)
-        axes.set(title=depth, xlabel="training steps", ylim=(0.3, 2.4))
-        axes.legend()
+        rates = " and ".join(f"{found['rate']:g} ({arm})" for arm, found in arms.items())
+        axes.set(title=f"{depth}, rates {rates}", xlabel="training steps", ylim=(0.3, 2.4))
     figure.axes[0].set_ylabel("training loss (cross-entropy)")
+    figure.axes[0].legend()
 
 
 CLAIM = Claim(

@@ -156,7 +156,7 @@ def draw(figures: Figures, figure: Figure) -> None:
         curves(axes, figures["scales"], {arm: found["accuracy"] for arm, found in arms.items()})
         axes.set(xscale="log", title=optimizer, xlabel="initial weights, times those of He et al.", ylim=(0, 100))
     figure.axes[0].set_ylabel("test accuracy (%)")
-    figure.axes[0].legend()
+    figure.axes[1].legend(loc="lower center")
 
 
 CLAIM = Claim(

@@ -59,8 +59,8 @@ def perceptron() -> keras.Sequential:
 
 SETS: Mapping[str, Small] = {
     "Fashion-MNIST": Small("fashion_mnist", 400, 100, 2000, 50, convolutional),
-    "IMDB": Small("imdb", 800, 200, 2000, 50, bag_of_words),
-    "breast cancer": Small("breast_cancer", 120, 40, 400, 150, perceptron),
+    "IMDB": Small("imdb", 800, 200, 2000, 30, bag_of_words),
+    "breast cancer": Small("breast_cancer", 120, 40, 400, 100, perceptron),
 }
 
 

@@ -95,15 +95,21 @@ def judge(figures: Figures) -> Judgement:
         for activation in figures
         for start in figures[activation][NONE]
     )
+    spreads = {arm: max(_spread(figures, activation, arm) for activation in figures) for arm in ARMS}
+    varies = listed([f"{spread:.2f} ({arm})" for arm, spread in spreads.items()])
     return Judgement(
         verdict,
         f"Over {between + 1} layers the gradient changes by these powers of ten, at the initial weights where it "
-        f"changes most: {normalized}. Without normalization it depends on the weights: {plain}. Normalization makes "
-        "the change the same for all of them, and so repairs weights of the wrong size, but BN brings a growth of its "
-        "own (Yang et al. 2019, arXiv:1902.08129, derive √(π / (π - 1)) ≈ 1.21 a layer for ReLU) that well-chosen "
-        "weights without BN do not have.",
-        f"it is {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else "",
+        f"changes most: {normalized}. Without normalization it depends on the weights: {plain}. From one to another of "
+        f"the initial weights the change varies by up to {varies}. For BN and ReLU, Yang et al. 2019 "
+        "(arXiv:1902.08129) derive a growth of √(π / (π - 1)) ≈ 1.21 a layer whatever the weights.",
+        f"the network has {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else "",
     )
+
+
+def _spread(figures: Figures, activation: str, arm: str) -> float:
+    changes = [change(figures, activation, arm, start).mean for start in figures[activation][arm]]
+    return max(changes) - min(changes)
 
 
 def draw(figures: Figures, figure: Figure) -> None:
@@ -116,8 +122,8 @@ def draw(figures: Figures, figure: Figure) -> None:
                 line = np.mean(starts[start], axis=0)
                 label = f"none, {start}" if arm == NONE else arm
                 axes.plot(range(1, len(line) + 1), line, styles[start], color=colour(arm), label=label)
-        axes.set(title=activation, xlabel="layer, of which the last is 0")
-    figure.axes[0].set_ylabel("gradient by the outputs of a layer\n(powers of ten)")
+        axes.set(title=activation, xlabel="layer")
+    figure.axes[0].set_ylabel("gradient by the outputs of a layer\n(powers of ten of the last layer's)")
     figure.axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 

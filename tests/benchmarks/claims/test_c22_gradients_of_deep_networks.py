@@ -20,7 +20,7 @@ def figures(batch, layer):
 def test_the_verdict_follows_the_changes():
     assert c22.judge(figures(0.2, -0.2)).verdict is Verdict.HOLDS
     assert c22.judge(figures(3.0, -3.0)).verdict is Verdict.FAILS
-    assert str(c22.judge(figures(3.0, 0.1))) == "holds when it is LN and ReLU and LN and tanh"
+    assert str(c22.judge(figures(3.0, 0.1))) == "holds when the network has LN and ReLU and LN and tanh"
 
 
 def test_he_keeps_the_gradient_of_rectified_layers_and_half_of_it_does_not():
