@@ -20,7 +20,7 @@ from benchmarks.datasets import parts
 from benchmarks.short_runs import accuracy
 
 RATES = (0.2, 0.5)
-EPOCHS, BATCH = 25, 32
+EPOCHS, BATCH = 20, 32
 
 
 def dense(rate: float) -> list[keras.Layer]:

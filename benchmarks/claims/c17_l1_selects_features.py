@@ -13,7 +13,7 @@ from advisor.race.statistics import Interval, interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, with_interval
 from benchmarks.claims.restarts import restarted
-from benchmarks.claims.style import dots
+from benchmarks.claims.style import colour
 from benchmarks.datasets import Pair, parts
 
 TABLES = {"breast_cancer": 285, "wine": 89, "diabetes": 221}
@@ -176,7 +176,7 @@ def _verdict(needed: list[Interval], heaviest: dict[str, Interval]) -> tuple[Ver
     if beaten := [table.replace("_", " ") for table, one in heaviest.items() if one.high < 0]:
         return (
             Verdict.HOLDS_WHEN,
-            f"columns shall be fewer rather than in order: L2 orders those of {listed(beaten)} better",
+            f"columns are only kept or not: by the size of weights L2 orders those of {listed(beaten)} better",
         )
     return Verdict.HOLDS, ""
 
@@ -191,9 +191,15 @@ def _lengths(fits: list[Figures]) -> list[float]:
 
 def draw(figures: Figures, figure: Figure) -> None:
     for axes, (table, arms) in zip(figure.subplots(1, len(figures), sharey=True), figures.items(), strict=True):
-        rows = {f"{arm}: {words}": shares(arms[arm], name) for name, words in SHARES.items() for arm in ("L1", "L2")}
-        dots(axes, rows)
-        axes.set(title=table.replace("_", " "), xlabel="share (%)", xlim=(-3, 103))
+        for number, arm in enumerate(("L1", "L2")):
+            found = [interval(shares(arms[arm], name)) for name in SHARES]
+            rows = [row - 0.12 + 0.24 * number for row in range(len(SHARES))]
+            widths = [one.half_width for one in found]
+            axes.errorbar([one.mean for one in found], rows, xerr=widths, fmt="o", color=colour(arm, number), label=arm)
+        axes.set(title=table.replace("_", " "), xlabel="share (%)", xlim=(-5, 105))
+    figure.axes[0].set_yticks(range(len(SHARES)), list(SHARES.values()))
+    figure.axes[0].set_ylim(len(SHARES) - 0.5, -0.5)
+    figure.axes[-1].legend(loc="lower left")
 
 
 CLAIM = Claim(

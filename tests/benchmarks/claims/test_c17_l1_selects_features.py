@@ -43,4 +43,4 @@ def test_a_better_order_of_l2_limits_it():
     found = figures(l1=(0.8, 0.0), l2=(0.2, 0.1))
     for one in found["wine"]["L1"]:
         one["weights"][REAL : REAL + 5] = [0.9] * 5
-    assert str(c17.judge(found)).startswith("holds when columns shall be fewer")
+    assert str(c17.judge(found)).startswith("holds when columns are only kept or not")

@@ -6,7 +6,7 @@ from benchmarks.claims.claim import Verdict
 
 def figures(gains):
     """Points that transfer makes, by number of images."""
-    scratch = {"4": [40.0, 41.0, 42.0], "40": [60.0, 61.0, 62.0]}
+    scratch = {"5": [40.0, 41.0, 42.0], "40": [60.0, 61.0, 62.0]}
     transfer = {
         size: [one + gains[size] + 0.1 * seed for seed, one in enumerate(runs)] for size, runs in scratch.items()
     }
@@ -14,9 +14,9 @@ def figures(gains):
 
 
 def test_the_verdict_follows_the_gains():
-    assert c21.judge(figures({"4": 20, "40": 10})).verdict is Verdict.HOLDS
-    assert c21.judge(figures({"4": -20, "40": -10})).verdict is Verdict.FAILS
-    assert str(c21.judge(figures({"4": 20, "40": -10}))) == "holds when there are 4 images a class of CIFAR-10"
+    assert c21.judge(figures({"5": 20, "40": 10})).verdict is Verdict.HOLDS
+    assert c21.judge(figures({"5": -20, "40": -10})).verdict is Verdict.FAILS
+    assert str(c21.judge(figures({"5": 20, "40": -10}))) == "holds when there are 5 images a class of CIFAR-10"
 
 
 def test_smaller_sets_are_part_of_the_larger_ones():
