@@ -190,16 +190,17 @@ def _lengths(fits: list[Figures]) -> list[float]:
 
 
 def draw(figures: Figures, figure: Figure) -> None:
-    for axes, (table, arms) in zip(figure.subplots(1, len(figures), sharey=True), figures.items(), strict=True):
+    panels = figure.subplots(1, len(figures), sharey=True, squeeze=False)[0]
+    for axes, (table, arms) in zip(panels, figures.items(), strict=True):
         for number, arm in enumerate(("L1", "L2")):
             found = [interval(shares(arms[arm], name)) for name in SHARES]
             rows = [row - 0.12 + 0.24 * number for row in range(len(SHARES))]
             widths = [one.half_width for one in found]
             axes.errorbar([one.mean for one in found], rows, xerr=widths, fmt="o", color=colour(arm, number), label=arm)
         axes.set(title=table.replace("_", " "), xlabel="share (%)", xlim=(-5, 105))
-    figure.axes[0].set_yticks(range(len(SHARES)), list(SHARES.values()))
-    figure.axes[0].set_ylim(len(SHARES) - 0.5, -0.5)
-    figure.axes[-1].legend(loc="lower left")
+    panels[0].set_yticks(range(len(SHARES)), list(SHARES.values()))
+    panels[0].set_ylim(len(SHARES) - 0.5, -0.5)
+    panels[len(panels) // 2].legend(loc="lower left")
 
 
 CLAIM = Claim(

@@ -166,7 +166,7 @@ def _sentence(name: str, runs: list[Figures]) -> str:
     found = advantages({name: runs}, TO_THE_END)
     epochs = interval([one["best epoch"] for one in runs])
     return (
-        f"{name}: best after {with_interval(epochs, digits=0)} of {len(runs[0]['validation loss'])} epochs; loss "
+        f"{name[0].upper()}{name[1:]}: best after {with_interval(epochs, digits=0)} of {len(runs[0]['validation loss'])} epochs; loss "
         f"{np.mean(values(runs, STOPPED, 'loss')):.2f} there and {np.mean(values(runs, TO_THE_END, 'loss')):.2f} at "
         f"the end (lower by {with_interval(found[f'loss on {name}'], digits=2)}), accuracy "
         f"{np.mean(values(runs, STOPPED, 'accuracy')):.1f} % and {np.mean(values(runs, TO_THE_END, 'accuracy')):.1f} % "

@@ -4,11 +4,10 @@ from benchmarks.claims.claim import Verdict
 
 def figures(dense, convolutional, recurrent):
     """Points that dropout makes of 80 %, by kind of network."""
-    gains = {"dense": dense, "CNN": convolutional, "GRU": recurrent, "GRU, in the steps": recurrent - 5}
+    gains = {"dense": dense, "CNN": convolutional, "GRU": recurrent}
     return {
         network: {
             "rate": 0.2,
-            "validation": 80 + gain,
             "without": [80.0, 81.0, 80.0],
             "with": [80.0 + gain, 81.1 + gain, 80.0 + gain],
             "learned": [100.0] * 3,
@@ -25,10 +24,5 @@ def test_the_verdict_follows_the_gains():
 
 def test_the_condition_says_what_is_left_of_the_claim():
     assert str(c16.judge(figures(4, 0, 2))) == (
-        "holds when it says no more than that it helps dense networks and it helps GRUs less than dense networks"
+        "holds when it says no more than that it helps dense networks and it helps the GRU less than dense networks"
     )
-
-
-def test_the_better_recurrent_network_is_compared():
-    found = figures(4, 4, 2)
-    assert c16.statements(found)["it helps GRUs less than CNNs"].mean < 15
