@@ -157,8 +157,8 @@ CLAIM = Claim(
     statement="Dropout helps dense heads and deep CNNs and helps RNNs less.",
     how="On the same 600 images of Fashion-MNIST, drawn anew for every seed: three dense layers of 256, six "
     "convolutions with a dense head, and a GRU of 64 units that reads two rows a step, each with dropout after its "
-    f"layers or without (in the CNN after each pair of convolutions and in the head). {EPOCHS} epochs of Adam, at 0.001 "
-    "and 0.005 (GRU), of which the best on 500 validation images is kept. The rate of dropout, "
+    f"layers or without (in the CNN after each pair of convolutions and in the head). {EPOCHS} epochs of Adam, at "
+    "0.001 and 0.005 (GRU), of which the best on 500 validation images is kept. The rate of dropout, "
     f"{RATES[0]:g} or {RATES[1]:g}, is the better on validation images; compared is the share of the errors on 2,000 "
     "test images that dropout spares.",
     measure=measure,

@@ -16,7 +16,7 @@ from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.standardizing import standardized
-from benchmarks.claims.style import curves
+from benchmarks.claims.style import colour
 from benchmarks.datasets import REVIEW_WORDS, Pair, Parts, parts
 
 RATE = 0.001
@@ -166,7 +166,8 @@ def _sentence(name: str, runs: list[Figures]) -> str:
     found = advantages({name: runs}, TO_THE_END)
     epochs = interval([one["best epoch"] for one in runs])
     return (
-        f"{name[0].upper()}{name[1:]}: best after {with_interval(epochs, digits=0)} of {len(runs[0]['validation loss'])} epochs; loss "
+        f"{name[0].upper()}{name[1:]}: best after {with_interval(epochs, digits=0)} of "
+        f"{len(runs[0]['validation loss'])} epochs; loss "
         f"{np.mean(values(runs, STOPPED, 'loss')):.2f} there and {np.mean(values(runs, TO_THE_END, 'loss')):.2f} at "
         f"the end (lower by {with_interval(found[f'loss on {name}'], digits=2)}), accuracy "
         f"{np.mean(values(runs, STOPPED, 'accuracy')):.1f} % and {np.mean(values(runs, TO_THE_END, 'accuracy')):.1f} % "
@@ -177,8 +178,8 @@ def _sentence(name: str, runs: list[Figures]) -> str:
 def draw(figures: Figures, figure: Figure) -> None:
     for axes, (name, runs) in zip(figure.subplots(1, len(figures)), figures.items(), strict=True):
         epochs = range(1, len(runs[0]["validation loss"]) + 1)
-        curves(axes, epochs, {"validation": [one["validation loss"] for one in runs]})
-        axes.lines[0].set_marker("")
+        lines = axes.plot(epochs, np.transpose([one["validation loss"] for one in runs]), color=colour(name), alpha=0.6)
+        lines[0].set_label("a seed")
         best = [min(one["validation loss"]) for one in runs]
         axes.plot([one["best epoch"] for one in runs], best, "o", color="black", markersize=4, label="best weights")
         axes.set(title=name, xlabel="epoch", ylim=(0, None))
