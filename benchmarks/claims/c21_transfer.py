@@ -25,7 +25,7 @@ SETS = {"CIFAR-10": "cifar10", "Fashion-MNIST": "fashion_mnist"}
 SIZES = (5, 30)
 SCRATCH, TRANSFER = "from scratch", "transfer"
 RATES = {SCRATCH: (1e-3, 3e-3), TRANSFER: (1e-3, 1e-2)}
-VALIDATION, TESTED, EPOCHS, PATIENCE, BATCH = 10, 500, 30, 6, 16
+VALIDATION, TESTED, EPOCHS, PATIENCE, BATCH = 10, 500, 30, 6, 32
 
 
 @cache
