@@ -128,19 +128,20 @@ def judge(figures: Figures) -> Judgement:
     verdict, holding = verdict_of(statements(figures))
     when = f"it says no more than that {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
     sentences = [
-        f"{network}, rate {found['rate']:g}: {np.mean(found['without']):.1f} % without and "
+        f"{network[0].upper()}{network[1:]}, rate {found['rate']:g}: {np.mean(found['without']):.1f} % without and "
         f"{np.mean(found['with']):.1f} % with, {points(paired_difference(found['with'], found['without']))}, "
         f"{with_interval(interval(spared(found)), '%', 0)} of the errors spared."
         for network, found in figures.items()
     ]
     against = [
-        f"{with_interval(one, '%', 0, signed=True)} of its errors more"
+        with_interval(one, digits=0, signed=True)
         for statement, one in statements(figures).items()
         if "less" in statement
     ]
     return Judgement(
         verdict,
-        f"{' '.join(sentences)} Than the GRU, dropout spares the dense network {against[0]}, and the CNN {against[1]}.",
+        f"{' '.join(sentences)} Against the GRU, the share spared is larger by {against[0]} points in the dense "
+        f"network and by {against[1]} points in the CNN.",
         when,
     )
 
