@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 from matplotlib.figure import Figure
 
-from advisor.race.statistics import Interval, paired_difference
+from advisor.race.statistics import interval
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of
 from benchmarks.claims.restarts import restarted
@@ -25,15 +25,16 @@ from keras_normpack import SpecAugment
 Layers = Sequence[keras.Layer]
 NONE = "none"
 RATE, BATCH = 2e-3, 32
+SHORT, LONG = 30, 80
+"""Epochs: a network that sees no sample twice the same may need more of them."""
 
 
 @dataclass(frozen=True)
 class Small:
-    """A small set, for how many epochs it is trained on, and ways to augment it; layers are made anew for each run."""
+    """A small set, and ways to augment it; layers are made anew for each run."""
 
     data: str
     train: int
-    epochs: int
     ways: Mapping[str, Callable[[], Layers]]
 
 
@@ -53,8 +54,8 @@ SPECTROGRAMS: Mapping[str, Callable[[], Layers]] = {
     "SpecAugment 8": lambda: (SpecAugment(time_warp=0, frequency_mask=8, time_mask=12),),
 }
 SETS: Mapping[str, Small] = {
-    "CIFAR-10": Small("cifar10", 600, 30, IMAGES),
-    "spoken digits": Small("spoken_digits", 400, 30, SPECTROGRAMS),
+    "CIFAR-10": Small("cifar10", 600, IMAGES),
+    "spoken digits": Small("spoken_digits", 400, SPECTROGRAMS),
 }
 SAME_SPEAKERS, NEW_SPEAKERS = "spoken digits, same speakers", "spoken digits, new speakers"
 
@@ -110,55 +111,55 @@ def trained(name: str, way: str, seed: int, epochs: int) -> Figures:
 
 
 def measure(run: Run) -> Figures:
+    chosen: dict[str, str] = {}
     figures: Figures = {}
-    for name, small in SETS.items():
-        epochs = 1 if run.quick else small.epochs
-        runs = {
-            way: [run.cell(trained, name=name, way=way, seed=seed, epochs=epochs) for seed in run.seeds]
-            for way in (NONE, *small.ways)
-        }
-        best = max(small.ways, key=lambda way, runs=runs: np.mean([one["validation"] for one in runs[way]]))
-        for title in runs[NONE][0]["test"]:
-            accuracies = {way: [one["test"][title] for one in runs[way]] for way in runs}
-            figures[title] = {"chosen": best, "accuracy": accuracies}
+    for epochs in (1,) if run.quick else (SHORT, LONG):
+        for name, small in SETS.items():
+            # What is the better way, the short runs tell.
+            ways = [chosen[name]] if name in chosen else list(small.ways)
+            runs = {
+                way: [run.cell(trained, name=name, way=way, seed=seed, epochs=epochs) for seed in run.seeds]
+                for way in (NONE, *ways)
+            }
+            best = max(ways, key=lambda way, runs=runs: np.mean([one["validation"] for one in runs[way]]))
+            chosen[name] = best
+            for title in runs[NONE][0]["test"]:
+                accuracies = {way: [one["test"][title] for one in runs[way]] for way in (NONE, best)}
+                figures[f"{title}, {epochs} epochs"] = {"chosen": best, "accuracy": accuracies}
     return figures
 
 
-def gains(figures: Figures) -> dict[str, Interval]:
-    """Points of test accuracy that the chosen way makes."""
-    return {
-        title: paired_difference(found["accuracy"][found["chosen"]], found["accuracy"][NONE])
-        for title, found in figures.items()
-    }
+def differences(found: Figures) -> list[float]:
+    """Points of test accuracy that the chosen way makes, for each seed."""
+    ours, theirs = found["accuracy"][found["chosen"]], found["accuracy"][NONE]
+    return [with_it - without for with_it, without in zip(ours, theirs, strict=True)]
 
 
 def judge(figures: Figures) -> Judgement:
-    verdict, holding = verdict_of(gains(figures))
+    verdict, holding = verdict_of({title: interval(differences(found)) for title, found in figures.items()})
     sentences = [
         f"{title}: {compared(found['chosen'], found['accuracy'][found['chosen']], NONE, found['accuracy'][NONE])}."
         for title, found in figures.items()
     ]
-    when = f"the set is {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
+    when = f"it is {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
     return Judgement(verdict, " ".join(sentences), when)
 
 
 def draw(figures: Figures, figure: Figure) -> None:
     axes = figure.subplots()
-    rows = {
-        f"{title}: {way}": found["accuracy"][way] for title, found in figures.items() for way in (NONE, found["chosen"])
-    }
-    dots(axes, rows)
-    axes.set(xlabel="test accuracy (%)")
+    dots(axes, {f"{title}: {found['chosen']}": differences(found) for title, found in figures.items()})
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set(xlabel="points of test accuracy that augmentation makes")
 
 
 CLAIM = Claim(
     code="C19",
     statement="Augmentation raises test accuracy on a small image set, and on a small audio set.",
     how="A network of three convolutions with batch normalization, Adam whose rate ends at 0, on 600 images of "
-    "CIFAR-10 and 400 log-mel spectrograms of spoken digits, drawn anew for every seed, 30 "
-    "epochs; as many steps with augmentation as without. Images are mirrored and shifted by up to a tenth; of two "
-    "widths of SpecAugment, the better on 400 validation samples is tested. Accuracy is on test images, on digits that "
-    "the same speakers spoke, and on two speakers who do not train.",
+    "CIFAR-10 and 400 log-mel spectrograms of spoken digits, drawn anew for every seed. As many steps with "
+    f"augmentation as without, in short runs ({SHORT} epochs) and long ones ({LONG}). Images are mirrored and shifted by up to a "
+    "tenth; of two widths of SpecAugment, the better of the short runs on 400 validation samples is taken. Accuracy is "
+    "on test images, on digits that the same speakers spoke, and on two speakers who do not train.",
     measure=measure,
     judge=judge,
     draw=draw,

@@ -16,4 +16,4 @@ def test_the_verdict_follows_the_gains():
     assert c19.judge(figures({"images": 5, "sounds": 5})).verdict is Verdict.HOLDS
     assert c19.judge(figures({"images": -5, "sounds": -5})).verdict is Verdict.FAILS
     assert c19.judge(figures({"images": 0, "sounds": 0})).verdict is Verdict.UNDECIDED
-    assert str(c19.judge(figures({"images": 5, "sounds": -5}))) == "holds when the set is images"
+    assert str(c19.judge(figures({"images": 5, "sounds": -5}))) == "holds when it is images"
