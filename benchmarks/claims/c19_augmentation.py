@@ -157,9 +157,9 @@ CLAIM = Claim(
     statement="Augmentation raises test accuracy on a small image set, and on a small audio set.",
     how="A network of three convolutions with batch normalization, Adam whose rate ends at 0, on 600 images of "
     "CIFAR-10 and 400 log-mel spectrograms of spoken digits, drawn anew for every seed. As many steps with "
-    f"augmentation as without, in short runs ({SHORT} epochs) and long ones ({LONG}). Images are mirrored and shifted by up to a "
-    "tenth; of two widths of SpecAugment, the better of the short runs on 400 validation samples is taken. Accuracy is "
-    "on test images, on digits that the same speakers spoke, and on two speakers who do not train.",
+    f"augmentation as without, in short runs ({SHORT} epochs) and long ones ({LONG}). Images are mirrored and shifted "
+    "by up to a tenth; of two widths of SpecAugment, the better of the short runs on 400 validation samples is taken. "
+    "Accuracy is on test images, on digits that the same speakers spoke, and on two speakers who do not train.",
     measure=measure,
     judge=judge,
     draw=draw,
