@@ -170,7 +170,8 @@ CLAIM = Claim(
     "linear head on the frozen MobileNetV2 of ImageNet, which sees the images at 96 × 96; from scratch is a network of "
     "three convolutions with batch normalization, which sees them as they are. Both have dropout of 0.2, the better of "
     f"two rates of Adam, tried with {max(EPOCHS)} images a class of a seed of its own, and stop early by the loss on "
-    f"{VALIDATION} validation images a class; accuracy is on {TESTED:,} test images.",
+    f"{VALIDATION} validation images a class, after at most {listed([str(most) for most in EPOCHS.values()])} epochs; "
+    f"accuracy is on {TESTED:,} test images.",
     measure=measure,
     judge=judge,
     draw=draw,
