@@ -32,6 +32,11 @@ QUICK_BATCH_SIZES = (8, 64)
 
 def main() -> None:
     options = _options()
+    if options.render:
+        from benchmarks.advice.page import render
+
+        render(options.folder)
+        return
     cells = [cell for cell in CELLS if _is_wanted(cell, options)]
     arms = [name for name in ARMS if options.arms is None or name in options.arms.split(",")]
     for cell in cells:
@@ -63,6 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arms", help="names of arms, with commas between")
     parser.add_argument("--again", help="arms that are to decide anew, with commas between")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--render", action="store_true", help="write docs/benchmarks.md from what is measured")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     return parser.parse_args()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from advisor.facts import DataFacts, Facts, Kind, Measurement
+from advisor.rules.exposure import is_too_short_to_overfit
 
 FEW_PER_CLASS = 5000
 """CIFAR-10 has 5,000 images of each class, and every published result on it rests on augmentation."""
@@ -16,9 +17,12 @@ def small_set(facts: Facts, *modalities: str) -> DataFacts | None:
         *modalities: What the data must look like.
 
     Returns:
-        Data of one input and of one class per sample, with less than `FEW_PER_CLASS` samples of each.
+        Data of one input and of one class per sample, with less than `FEW_PER_CLASS` samples of each, in a run that
+        is long enough to learn them by heart.
     """
     data = facts.data
+    if is_too_short_to_overfit(facts):
+        return None
     if data is None or data.modality not in modalities or len(data.inputs) != 1 or len(facts.graph.inputs) > 1:
         return None
     if facts.model.task != "classification" or data.samples_per_class is None:
