@@ -2,10 +2,10 @@
 
     python -m benchmarks.exposure [--seeds 3] [--output benchmarks/results/exposure.json]
 
-Networks that train well (batch normalization with a momentum of 0.9, scaled inputs) on 1,000 samples at a batch size of
-32, each with one means against overfitting and without: test accuracy after 4, 8, 16, 32 and 64 epochs of one run at the
-default learning rate of Adam. The data sets and networks are not those of `benchmarks.advice`, so that a limit drawn from
-here is tested there.
+Networks that train well (batch normalization with a momentum of 0.9, scaled inputs) on 1,000 samples at a batch size
+of 32, each with one means against overfitting and without: test accuracy after 4, 8, 16, 32 and 64 epochs of one run at
+the default learning rate of Adam. The networks, and most of the data sets, are not those of `benchmarks.advice`, so
+that a limit drawn from here is tested there.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ written, as the advisor advises, and as its rivals do. This page is made by `pyt
   chosen by validation points, the model as written among the choices.
 
 The menu holds normalizations, dropout and its rates, L2 penalties, decoupled decay, learning rates, clipping, scaled
-inputs, label smoothing, augmentation, early stopping, recomputed batch statistics and rates reduced on plateaus. All arms
-get the same samples, epochs and seeds; the test part is used once per training, for the figures below. Points are
-hundredths of accuracy, or of R² in regressions and reconstructions (at least -100). An interval is the 95 % interval of the
-paired difference over seeds and over test samples together; **+** and **−** mark differences beyond it.
+inputs, label smoothing, augmentation, early stopping, recomputed batch statistics and rates reduced on plateaus. All
+arms get the same samples, epochs and seeds; the test part is used once per training, for the figures below. Points are
+hundredths of accuracy, or of R² in regressions and reconstructions (at least -100). An interval is the 95 % interval of
+the paired difference over seeds and over test samples together; **+** and **−** mark differences beyond it.
 """
 
 

@@ -12,7 +12,7 @@ from benchmarks.advice.menu import Draft
 from benchmarks.advice.tasks import Task
 
 GROUPS = 50
-"""Parts of the test samples whose points are kept one by one: how they vary tells how far other samples might differ."""
+"""Parts of the test samples whose points are kept one by one: how they vary tells how far others might differ."""
 WORST = -100.0
 """Points that count for a regression that diverged; R² has no lower end."""
 
