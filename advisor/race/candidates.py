@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import keras
 
 from advisor.facts import Facts, Kind, gather_facts
-from advisor.graph import Configure, read_graph
+from advisor.graph import Configure, Edit, InsertAfter, InsertBefore, Replace, Wrap, read_graph
 from advisor.graph.keras_internals import compile_arguments
 from advisor.race.candidate import Candidate
 from advisor.race.result import LeftOut
@@ -201,7 +201,8 @@ def _codes(findings: Sequence[Finding]) -> tuple[str, ...]:
 def _single_changes(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
     """Each code alone, its fixes that change how the model trains and its changes of the plan; fixes first."""
     facts = advice.examination.facts
-    of_model, of_run = [], []
+    of_model: list[_Idea] = []
+    of_run: list[_Idea] = []
     for code in _codes(advice.findings):
         findings = [finding for finding in advice.findings if finding.code == code]
         fixed = [f for f in findings if f.fix is not None and f.fix.safety == "retrain"]
@@ -221,9 +222,25 @@ def _single_changes(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Ide
 
 
 def _title(code: str, fixed: Sequence[Finding], planned: Sequence[Finding]) -> str:
-    titles = [f.fix.title for f in fixed if f.fix] or [change.title for f in planned for change in f.plan]
-    more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
-    return f"{code} alone ({titles[0]}{more})"
+    edits = [edit for finding in fixed if finding.fix for edit in finding.fix.edits]
+    changes = [change.kind.replace("_", " ") for finding in planned for change in finding.plan]
+    nouns = dict.fromkeys(noun for noun in (*map(_noun, edits), *changes) if noun)
+    return f"{' and '.join(list(nouns)[:2]) or (fixed[0].name if fixed else code)} alone ({code})"
+
+
+def _noun(edit: Edit) -> str | None:
+    """What an edit brings, in a word: a layer, a setting; None where it brings nothing by itself."""
+    match edit:
+        case Replace(spec=spec):
+            return spec.cls.__name__
+        case InsertBefore(specs=specs) | InsertAfter(specs=specs):
+            return specs[0].cls.__name__ if specs else None
+        case Configure(changes=changes):
+            plain = {name: value for name, value in changes.items() if isinstance(value, (str, int, float))}
+            return next((f"{name}={value}" for name, value in plain.items()), next(iter(changes), None))
+        case Wrap(wrapper=wrapper):
+            return wrapper.__name__
+    return None
 
 
 def _with_fixes(model: Any, findings: Sequence[Finding]) -> Any:
@@ -243,9 +260,9 @@ def _alternatives(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_I
 
 
 _NORMS: tuple[tuple[str, str, type[keras.Layer], dict[str, Any]], ...] = (
-    ("group", "group normalization", keras.layers.GroupNormalization, {}),
-    ("batch", "batch normalization", keras.layers.BatchNormalization, {}),
-    ("layer", "layer normalization", keras.layers.LayerNormalization, {}),
+    ("group", "GroupNormalization", keras.layers.GroupNormalization, {}),
+    ("batch", "BatchNormalization", keras.layers.BatchNormalization, {}),
+    ("layer", "LayerNormalization", keras.layers.LayerNormalization, {}),
     ("renorm", "batch renormalization", keras.layers.BatchNormalization, {"renorm": True}),
 )
 
@@ -260,7 +277,7 @@ def _normalizations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
         def build(cls: Any = cls, arguments: Mapping[str, Any] = arguments) -> Any:
             return replace_norm(advised, cls, layers=paths, **arguments)
 
-        yield _Idea(f"norm-{name}", f"{title} throughout", build, plan)
+        yield _Idea(f"norm-{name}", f"the advice with {title} throughout", build, plan)
 
 
 def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
@@ -274,7 +291,8 @@ def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
         def build(rate: float = rate) -> Any:
             return rebuild(facts_of(advised).graph, [Configure(path, {"rate": rate}) for path in paths]).model
 
-        name, title = (f"dropout-{rate:g}", f"dropout of {rate:g}") if rate else ("without-dropout", "no dropout")
+        name = f"dropout-{rate:g}" if rate else "without-dropout"
+        title = f"the advice with dropout of {rate:g}" if rate else "the advice without dropout"
         yield _Idea(name, title, build, plan)
 
 
@@ -282,11 +300,8 @@ def _weight_decays(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_
     for decay in WEIGHT_DECAYS:
         if not decay and not plan.weight_decay and not facts.model.weight_decay:
             continue
-        name, title = (
-            (f"weight-decay-{decay:g}", f"weight decay of {decay:g}")
-            if decay
-            else ("without-weight-decay", "no weight decay")
-        )
+        name = f"weight-decay-{decay:g}" if decay else "without-weight-decay"
+        title = f"the advice with weight decay of {decay:g}" if decay else "the advice without weight decay"
         yield _Idea(name, title, lambda: advised, replace(plan, weight_decay=decay))
 
 
@@ -294,4 +309,4 @@ def _augmentations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
     if plan.augmentation or plan.mixing:
         classes = plan.classes if plan.label_smoothing is not None else None
         without = replace(plan, augmentation=(), mixing=None, classes=classes)
-        yield _Idea("without-augmentation", "no augmentation", lambda: advised, without)
+        yield _Idea("without-augmentation", "the advice without augmentation", lambda: advised, without)
