@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import keras
@@ -110,8 +111,12 @@ def candidates_of(advice: Advised) -> Field:
     advised = advice.rewrite().model
     ideas = [
         _Idea("as-advised", "the model as advised", lambda: advised, advice.plan, _codes(advice.findings)),
-        *_single_changes(advice, bare),
-        *_alternatives(advised, advice.plan, facts),
+        *_fixes_alone(advice, bare),
+        *_normalizations(advised, advice.plan),
+        *_changes_of_the_run_alone(advice),
+        *_augmentations(advised, advice.plan),
+        *_dropout_rates(advised, advice.plan),
+        *_weight_decays(advised, advice.plan, facts),
     ]
     candidates, left_out = [original], []
     for idea in ideas:
@@ -198,27 +203,35 @@ def _codes(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.code for finding in findings if finding.fix or finding.plan))
 
 
-def _single_changes(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
-    """Each code alone, its fixes that change how the model trains and its changes of the plan; fixes first."""
-    facts = advice.examination.facts
-    of_model: list[_Idea] = []
-    of_run: list[_Idea] = []
-    for code in _codes(advice.findings):
-        findings = [finding for finding in advice.findings if finding.code == code]
-        fixed = [f for f in findings if f.fix is not None and f.fix.safety == "retrain"]
-        planned = [finding for finding in findings if finding.plan]
-        if not fixed and not planned:
-            continue  # an exact fix alone computes what the original computes
-        idea = _Idea(
-            f"only-{code}",
-            _title(code, fixed, planned),
-            (lambda chosen: lambda: _with_fixes(advice.model, chosen))(fixed),
-            make_plan(planned, facts) if planned else bare,
-            (code,),
+def _fixes_alone(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
+    """Each code that changes the model alone, with what it changes of the run."""
+    for code, (fixed, planned) in _by_code(advice.findings).items():
+        if fixed:
+            plan = make_plan(planned, advice.examination.facts) if planned else bare
+            build = partial(_with_fixes, advice.model, fixed)
+            yield _Idea(f"only-{code}", _title(code, fixed, planned), build, plan, (code,))
+
+
+def _changes_of_the_run_alone(advice: Advised) -> Iterator[_Idea]:
+    """Each code that changes nothing but the run, alone."""
+    for code, (fixed, planned) in _by_code(advice.findings).items():
+        if planned and not fixed:
+            plan = make_plan(planned, advice.examination.facts)
+            yield _Idea(f"only-{code}", _title(code, fixed, planned), lambda: advice.model, plan, (code,))
+
+
+def _by_code(findings: Sequence[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:
+    """For each code its findings that change how the model trains, and those that change the run.
+
+    A fix that is exact does neither by itself: the model computes what it computed before.
+    """
+    return {
+        code: (
+            [f for f in findings if f.code == code and f.fix is not None and f.fix.safety == "retrain"],
+            [f for f in findings if f.code == code and f.plan],
         )
-        (of_model if fixed else of_run).append(idea)
-    yield from of_model
-    yield from of_run
+        for code in _codes(findings)
+    }
 
 
 def _title(code: str, fixed: Sequence[Finding], planned: Sequence[Finding]) -> str:
@@ -237,26 +250,17 @@ def _noun(edit: Edit) -> str | None:
             return specs[0].cls.__name__ if specs else None
         case Configure(changes=changes):
             plain = {name: value for name, value in changes.items() if isinstance(value, (str, int, float))}
-            return next((f"{name}={value}" for name, value in plain.items()), next(iter(changes), None))
+            return next((f"{name} of {value}" for name, value in plain.items()), next(iter(changes), None))
         case Wrap(wrapper=wrapper):
             return wrapper.__name__
     return None
 
 
 def _with_fixes(model: Any, findings: Sequence[Finding]) -> Any:
-    if not findings:
-        return model
     done = rewrite(model, findings, lambda changed: (), allowed=lambda finding: None, sample=None)
     if not done.applied:
         raise RewriteError(done.skipped[0].reason if done.skipped else "its fix could not be applied")
     return done.model
-
-
-def _alternatives(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_Idea]:
-    yield from _normalizations(advised, plan)
-    yield from _augmentations(advised, plan)
-    yield from _dropout_rates(advised, plan)
-    yield from _weight_decays(advised, plan, facts)
 
 
 _NORMS: tuple[tuple[str, str, type[keras.Layer], dict[str, Any]], ...] = (

@@ -165,7 +165,7 @@ def _table(result: RaceResult) -> Table:
         verdict = Text(_verdict(one), _STYLES.get(one.verdict or "", ""))
         name = Text(one.name, "bold" if one.name == result.winner else "")
         figures = ("" if one.failure else _with_spread(result, one), _difference(one))
-        table.add_row(name, *figures, verdict, str(one.epochs), duration(one.seconds))
+        table.add_row(name, *figures, verdict, str(one.epochs), _clock(one.seconds))
     return table
 
 
@@ -188,8 +188,8 @@ def _verdict(standing: Standing) -> str:
     if standing.failure:
         return f"did not train: {standing.failure}"
     if standing.verdict == "not in the final":
-        return f"left in the {standing.rung}"
-    return standing.verdict or ""
+        return f"out in the {standing.rung}"
+    return "not measurable" if standing.verdict == "no measurable difference" else standing.verdict or ""
 
 
 def _remarks(result: RaceResult) -> Iterator[str]:
@@ -235,6 +235,11 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}"
 
 
 def _count(number: int, noun: str) -> str:
