@@ -2,6 +2,8 @@
 
     python -m benchmarks.exposure [--seeds 3] [--output benchmarks/results/exposure.json]
 
+What is in the output already is not measured again.
+
 Networks that train well (batch normalization with a momentum of 0.9, scaled inputs) on 1,000 samples at a batch size
 of 32, each with one means against overfitting and without: test accuracy after 4, 8, 16, 32 and 64 epochs of one run at
 the default learning rate of Adam. The networks, and most of the data sets, are not those of `benchmarks.advice`, so
@@ -15,6 +17,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +126,11 @@ SHIFTED = LayerSpec(keras_normpack.RandomTimeShift, {"factor": 0.1, "fill_mode":
 TRIALS = (
     Trial("mnist", images((28, 28, 1)), (MOVED,)),
     Trial("cifar10", images((32, 32, 3)), (MIRRORED, MOVED)),
+    Trial("digits", perceptron),
+    Trial("imdb", words),
     Trial("FordA", series(500, 2), (SHIFTED,)),
     Trial("ElectricDevices", series(96, 7), (SHIFTED,)),
     Trial("Crop", recurrent, (SHIFTED,)),
-    Trial("imdb", words),
-    Trial("digits", perceptron),
 )
 
 
@@ -174,20 +177,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/exposure.json"))
     arguments = parser.parse_args()
-    table = Table("data", "against overfitting", *(f"{length} epochs" for length in LENGTHS))
-    rows: list[dict] = []
+    rows = json.loads(arguments.output.read_text("utf-8"))["rows"] if arguments.output.exists() else []
     for trial in TRIALS:
         classes = parts(trial.data, SAMPLES, VALIDATION, 100).classes
-        plain: list[list[float]] = []
         for way, make in ways(trial, classes).items():
-            found = [accuracies(trial, make, seed) for seed in range(arguments.seeds)]
-            plain = plain or found
-            rows.append({"data": trial.data, "way": way, "epochs": LENGTHS, "accuracy": found})
-            cells = [_cell(found, plain, position) for position in range(len(LENGTHS))]
-            print(trial.data, way, *cells, sep="  ", flush=True)
-            table.add_row(trial.data, way, *cells)
-            write_json(arguments.output, {"machine": machine(), "samples": SAMPLES, "rows": rows})
-    Console().print(table)
+            known = {(row["data"], row["way"]) for row in rows}
+            if (trial.data, way) not in known:
+                found = [accuracies(trial, make, seed) for seed in range(arguments.seeds)]
+                rows.append({"data": trial.data, "way": way, "epochs": LENGTHS, "accuracy": found})
+                write_json(arguments.output, {"machine": machine(), "samples": SAMPLES, "rows": rows})
+    Console().print(_table(rows))
+
+
+def _table(rows: list[dict]) -> Table:
+    table = Table("data", "against overfitting", *(f"{length} epochs" for length in LENGTHS))
+    plain = {row["data"]: row["accuracy"] for row in rows if row["way"] == "none"}
+    for row in rows:
+        cells = [_cell(row["accuracy"], plain[row["data"]], position) for position in range(len(LENGTHS))]
+        table.add_row(row["data"], row["way"], *cells)
+    return table
 
 
 def _cell(found: list[list[float]], plain: list[list[float]], position: int) -> str:

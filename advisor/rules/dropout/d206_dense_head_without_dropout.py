@@ -81,7 +81,7 @@ class DenseHeadWithoutDropout(Rule):
     What it does:
         Counts the trainable weights of the dense layers at the end of the model and divides them by the number of
         training samples. From one weight per sample on it asks for dropout, unless there is some in the head or the
-        run is planned to end before 20 epochs, in which dropout costs more than it brings.
+        run is planned to end before 200 steps, in which nothing is learned by heart.
 
     Why it matters:
         Such a head can learn the samples by heart. Dropout trains an ensemble of thinned heads that share weights, and
@@ -137,7 +137,7 @@ class DenseHeadWithoutDropout(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        if facts.data is None or not facts.data.samples or is_too_short_to_overfit(facts):
+        if facts.data is None or not facts.data.samples or is_too_short_to_overfit(facts, 1):
             return
         for head in {head.linear: head for head in facts.model.heads}.values():
             dense = _dense_layers(facts, head)
