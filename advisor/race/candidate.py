@@ -43,7 +43,7 @@ class Candidate:
         """A hash of all that its training depends on beside data, seed and epochs.
 
         That is the configuration of the model, how it is compiled, the values that a training begins with unless they
-        are drawn anew, and the plan. Names that Keras gave its layers by itself do not count.
+        are drawn anew, and the plan. Names that Keras gave layers and optimizer by itself do not count.
 
         Example:
         >>> import keras
@@ -97,9 +97,8 @@ def _given_names(part: Any) -> Iterator[str]:
             stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", str(part.get("class_name"))).lower()
             if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
                 yield name
-        for key, value in part.items():
-            if key != "compile_config":
-                yield from _given_names(value)
+        for value in part.values():
+            yield from _given_names(value)
     elif isinstance(part, (list, tuple)):
         for item in part:
             yield from _given_names(item)

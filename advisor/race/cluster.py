@@ -78,7 +78,7 @@ class _Race:
         self._unsent: dict[str, str] = {}
         self.parcels = self._packed()
         self.outcomes: dict[Trial, Outcome] = {}
-        self._seconds_before = 0.0
+        self._seconds_before = self._start = 0.0
 
     @property
     def seconds(self) -> float:
@@ -96,14 +96,15 @@ class _Race:
                 self._take(cluster.run(missing, halving=halving), are_final=not is_over())
 
         train([self._whole(ORIGINAL, seed) for seed in range(opened)])
+        self._start = max(0.0, self.seconds - max((one.seconds for one in self.outcomes.values()), default=0.0))
         names = [candidate.name for candidate in course.candidates[1:]]
-        entered = entries(
-            len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=self._left(workers)
-        )
+        left = self._left(workers, stages=2)
+        entered = entries(len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=left)
         halving = has_heats(entered.challengers, course.epochs)
         train([self._whole(name, 0) for name in names[: entered.challengers]], halving=halving)
         best = self._best(names)
-        final = finalists(len(best), seeds=entered.seeds, opened=opened, left=self._left(workers))
+        left = self._left(workers, stages=1)
+        final = finalists(len(best), seeds=entered.seeds, opened=opened, left=left)
         others = (ORIGINAL, *best[: final.challengers])
         train([self._whole(name, seed) for seed in range(final.seeds) for name in others])
 
@@ -169,14 +170,14 @@ class _Race:
         choices = {name: outcome.choice for name, outcome in found.items() if outcome and outcome.choice > -math.inf}
         return sorted(choices, key=lambda name: -choices[name])
 
-    def _left(self, workers: int) -> float:
-        """Trainings over all epochs that the rest of the budget pays."""
+    def _left(self, workers: int, *, stages: int) -> float:
+        """Trainings over all epochs that the rest of the budget pays, in so many stages whose workers must start."""
         epochs = self._course.epochs
         whole = [outcome.seconds for trial, outcome in self.outcomes.items() if trial.epochs == epochs]
         return trainings_left(
             self._course.budget,
             spent=sum(trial.epochs / epochs for trial in self.outcomes),
-            seconds=self.seconds,
+            seconds=self.seconds + stages * self._start,
             price=sum(whole) / len(whole) if whole else 0.0,
             workers=workers,
         )
