@@ -136,23 +136,28 @@ class _Race:
 
     def _takes_over(self, trial: Trial, workers: int, *, halving: bool) -> bool:
         """Whether its outcome is known without training."""
-        course = self._course
         if trial in self.outcomes:
             return True
-        if trial.candidate in self._unsent:
-            found, outcome = trial, Outcome(None, -math.inf, 0, 0.0, failure=self._unsent[trial.candidate])
-        else:
-            short = trial._replace(epochs=heat_epochs(course.epochs))
-            kept = records.kept(course, trial) if course.resume else None
-            stopped = records.kept(self._stopped, short) if course.resume and halving and kept is None else None
-            outcome = kept or stopped
-            found = trial if kept else short
-        if outcome is None:
+        known = self._known(trial, halving=halving)
+        if known is None:
             return False
+        found, outcome = known
         self._seconds_before += outcome.seconds / workers
         self._watch.ended(found, outcome)
         self.outcomes[found] = outcome
         return True
+
+    def _known(self, trial: Trial, *, halving: bool) -> tuple[Trial, Outcome] | None:
+        if trial.candidate in self._unsent:
+            return trial, Outcome(None, -math.inf, 0, 0.0, failure=self._unsent[trial.candidate])
+        if not self._course.resume:
+            return None
+        whole = records.kept(self._course, trial)
+        if whole is not None:
+            return trial, whole
+        short = trial._replace(epochs=heat_epochs(self._course.epochs))
+        stopped = records.kept(self._stopped, short) if halving else None
+        return None if stopped is None else (short, stopped)
 
     def _take(self, outcomes: Mapping[Trial, Outcome], *, are_final: bool) -> None:
         """Count what came of trainings; of those that went on after the heat, only the whole."""

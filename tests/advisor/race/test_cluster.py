@@ -20,6 +20,7 @@ from advisor.race.trial import Trial
 from advisor.training import TrainingPlan
 
 pytest.importorskip("ray.tune", reason="needs Ray Tune: pip install 'keras-normpack[ray]'")
+pytest.importorskip("optuna", reason="compares with the local race: pip install 'keras-normpack[race]'")
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 

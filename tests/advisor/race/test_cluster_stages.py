@@ -78,8 +78,8 @@ def test_the_original_opens_all_follow_and_the_best_three_are_compared_over_all_
     assert any("stopped early" in note for note in race.notes(0))
 
 
-@pytest.mark.parametrize("trials", [1, 2, 4, 6, 8, 10, 12, 15, 20])
-@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("trials", [1, 2, 4, 7, 10, 15])
+@pytest.mark.parametrize("seeds", [1, 3])
 def test_a_budget_is_kept_and_something_is_compared(tmp_path, trials, seeds):
     race, _ = raced(course(tmp_path, trials=trials, seeds=seeds), QUALITY)
     assert sum(trial.epochs / 6 for trial in race.outcomes) <= max(trials, 2) + 1e-9
