@@ -97,9 +97,7 @@ class _Race:
 
         train([self._whole(ORIGINAL, seed) for seed in range(opened)])
         names = [candidate.name for candidate in course.candidates[1:]]
-        entered = entries(
-            len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=self._left(workers)
-        )
+        entered = entries(len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=self._left(workers))
         halving = has_heats(entered.challengers, course.epochs)
         train([self._whole(name, 0) for name in names[: entered.challengers]], halving=halving)
         best = self._best(names)
