@@ -98,8 +98,9 @@ def _given_names(part: Any) -> Iterator[str]:
         if isinstance(name, str) and re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
             yield name
         for key, value in part.items():
-            if key != "compile_config":
-                yield from _given_names(value)
+            # Losses and metrics are called what layers are not; of the rest only the optimizer is named by Keras.
+            is_compiled = key == "compile_config" and isinstance(value, Mapping)
+            yield from _given_names(value.get("optimizer") if is_compiled else value)
     elif isinstance(part, (list, tuple)):
         for item in part:
             yield from _given_names(item)

@@ -279,9 +279,8 @@ def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[
         return
     steps = known.training.total_steps
     # Moving averages of a short run must follow faster than by default; else another defect would be raced.
-    following = (
-        {} if steps is None or settled_momentum(steps) in PLAIN_MOMENTA else {"momentum": settled_momentum(steps)}
-    )
+    momentum = PLAIN_MOMENTA[0] if steps is None else settled_momentum(steps)
+    following = {} if momentum == PLAIN_MOMENTA[0] else {"momentum": momentum}
     for name, title, cls, arguments in _NORMS:
         given = {**arguments, **following} if cls is keras.layers.BatchNormalization else arguments
         build = partial(replace_norm, advised, cls, layers=paths, **given)

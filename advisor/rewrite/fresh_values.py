@@ -78,7 +78,6 @@ def _draw_in_spite_of_seeds(model: Any) -> None:
     for layer in internals.layer_tree(model):
         for variable in internals.own_variables(layer):
             initializer = getattr(layer, f"{variable.name}_initializer", None)
-            config = initializer.get_config() if isinstance(initializer, keras.initializers.Initializer) else {}
-            if "seed" in config:
-                unseeded = type(initializer).from_config({**config, "seed": None})
+            if isinstance(initializer, keras.initializers.Initializer) and "seed" in initializer.get_config():
+                unseeded = type(initializer).from_config({**initializer.get_config(), "seed": None})
                 variable.assign(unseeded(variable.shape, dtype=variable.dtype))
