@@ -21,6 +21,7 @@ from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError
 from advisor.rewrite.recipes.targets import facts_of, first_calls
 from advisor.rules import Finding
+from advisor.rules.normalization.batch_statistics import PLAIN_MOMENTA, settled_momentum
 from advisor.training import TrainingPlan, make_plan
 
 DROPOUT_RATES = (0.0, 0.2, 0.5)
@@ -112,7 +113,7 @@ def candidates_of(advice: Advised) -> Field:
     ideas = [
         _Idea("as-advised", "the model as advised", lambda: advised, advice.plan, _codes(advice.findings)),
         *_fixes_alone(advice, bare),
-        *_normalizations(advised, advice.plan),
+        *_normalizations(advised, advice.plan, facts),
         *_changes_of_the_run_alone(advice),
         *_augmentations(advised, advice.plan),
         *_dropout_rates(advised, advice.plan),
@@ -271,16 +272,18 @@ _NORMS: tuple[tuple[str, str, type[keras.Layer], dict[str, Any]], ...] = (
 )
 
 
-def _normalizations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
+def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
     facts = gather_facts(read_graph(advised))
     paths = [layer.path for layer in first_calls(facts, facts.of_kind(Kind.NORM))]
     if not paths:
         return
+    steps = known.training.total_steps
+    # Moving averages of a short run must follow faster than by default; else another defect would be raced.
+    momentum = PLAIN_MOMENTA[0] if steps is None else settled_momentum(steps)
+    following = {} if momentum == PLAIN_MOMENTA[0] else {"momentum": momentum}
     for name, title, cls, arguments in _NORMS:
-
-        def build(cls: Any = cls, arguments: Mapping[str, Any] = arguments) -> Any:
-            return replace_norm(advised, cls, layers=paths, **arguments)
-
+        given = {**arguments, **following} if cls is keras.layers.BatchNormalization else arguments
+        build = partial(replace_norm, advised, cls, layers=paths, **given)
         yield _Idea(f"norm-{name}", f"the advice with {title} throughout", build, plan)
 
 
