@@ -78,7 +78,7 @@ class _Race:
         self._unsent: dict[str, str] = {}
         self.parcels = self._packed()
         self.outcomes: dict[Trial, Outcome] = {}
-        self._seconds_before = 0.0
+        self._seconds_before = self._start = 0.0
 
     @property
     def seconds(self) -> float:
@@ -96,12 +96,15 @@ class _Race:
                 self._take(cluster.run(missing, halving=halving), are_final=not is_over())
 
         train([self._whole(ORIGINAL, seed) for seed in range(opened)])
+        self._start = max(0.0, self.seconds - max((one.seconds for one in self.outcomes.values()), default=0.0))
         names = [candidate.name for candidate in course.candidates[1:]]
-        entered = entries(len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=self._left(workers))
+        left = self._left(workers, stages=2)
+        entered = entries(len(names), epochs=course.epochs, seeds=course.seeds, opened=opened, left=left)
         halving = has_heats(entered.challengers, course.epochs)
         train([self._whole(name, 0) for name in names[: entered.challengers]], halving=halving)
         best = self._best(names)
-        final = finalists(len(best), seeds=entered.seeds, opened=opened, left=self._left(workers))
+        left = self._left(workers, stages=1)
+        final = finalists(len(best), seeds=entered.seeds, opened=opened, left=left)
         others = (ORIGINAL, *best[: final.challengers])
         train([self._whole(name, seed) for seed in range(final.seeds) for name in others])
 
@@ -133,23 +136,28 @@ class _Race:
 
     def _takes_over(self, trial: Trial, workers: int, *, halving: bool) -> bool:
         """Whether its outcome is known without training."""
-        course = self._course
         if trial in self.outcomes:
             return True
-        if trial.candidate in self._unsent:
-            found, outcome = trial, Outcome(None, -math.inf, 0, 0.0, failure=self._unsent[trial.candidate])
-        else:
-            short = trial._replace(epochs=heat_epochs(course.epochs))
-            kept = records.kept(course, trial) if course.resume else None
-            stopped = records.kept(self._stopped, short) if course.resume and halving and kept is None else None
-            outcome = kept or stopped
-            found = trial if kept else short
-        if outcome is None:
+        known = self._known(trial, halving=halving)
+        if known is None:
             return False
+        found, outcome = known
         self._seconds_before += outcome.seconds / workers
         self._watch.ended(found, outcome)
         self.outcomes[found] = outcome
         return True
+
+    def _known(self, trial: Trial, *, halving: bool) -> tuple[Trial, Outcome] | None:
+        if trial.candidate in self._unsent:
+            return trial, Outcome(None, -math.inf, 0, 0.0, failure=self._unsent[trial.candidate])
+        if not self._course.resume:
+            return None
+        whole = records.kept(self._course, trial)
+        if whole is not None:
+            return trial, whole
+        short = trial._replace(epochs=heat_epochs(self._course.epochs))
+        stopped = records.kept(self._stopped, short) if halving else None
+        return None if stopped is None else (short, stopped)
 
     def _take(self, outcomes: Mapping[Trial, Outcome], *, are_final: bool) -> None:
         """Count what came of trainings; of those that went on after the heat, only the whole."""
@@ -167,14 +175,14 @@ class _Race:
         choices = {name: outcome.choice for name, outcome in found.items() if outcome and outcome.choice > -math.inf}
         return sorted(choices, key=lambda name: -choices[name])
 
-    def _left(self, workers: int) -> float:
-        """Trainings over all epochs that the rest of the budget pays."""
+    def _left(self, workers: int, *, stages: int) -> float:
+        """Trainings over all epochs that the rest of the budget pays, in so many stages whose workers must start."""
         epochs = self._course.epochs
         whole = [outcome.seconds for trial, outcome in self.outcomes.items() if trial.epochs == epochs]
         return trainings_left(
             self._course.budget,
             spent=sum(trial.epochs / epochs for trial in self.outcomes),
-            seconds=self.seconds,
+            seconds=self.seconds + stages * self._start,
             price=sum(whole) / len(whole) if whole else 0.0,
             workers=workers,
         )

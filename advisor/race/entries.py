@@ -79,7 +79,7 @@ def entries(challengers: int, *, epochs: int, seeds: int, opened: int, left: flo
 
     Example:
     >>> entries(12, epochs=9, seeds=3, opened=1, left=14.0)
-    Entries(challengers=8, seeds=3)
+    Entries(challengers=9, seeds=3)
     >>> entries(12, epochs=9, seeds=3, opened=1, left=3.5)
     Entries(challengers=1, seeds=2)
     """

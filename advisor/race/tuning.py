@@ -130,7 +130,7 @@ class Cluster:
             tune.Tuner(
                 tune.with_resources(self._trainable(trials, heat), _needs()),
                 param_space={"number": tune.grid_search(list(range(len(trials))))},
-                tune_config=tune.TuneConfig(scheduler=_scheduler(self._course.epochs, heat)),
+                tune_config=tune.TuneConfig(reuse_actors=True, scheduler=_scheduler(self._course.epochs, heat)),
                 run_config=tune.RunConfig(
                     storage_path=folder,
                     verbose=0,
