@@ -394,6 +394,20 @@ class Advice:
             ImportError: If the engine is not installed.
             TypeError: If data or a candidate is of a kind that cannot be used.
             ValueError: If an argument is out of range, there are no labels, or the loss of the model is not known.
+
+        Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> x = np.random.default_rng(0).normal(size=(80, 2))
+        >>> data = x, (x[:, 0] > 0).astype(int)
+        >>> wider = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8), keras.layers.Dense(2, "softmax")])
+        >>> result = advise(model, epochs=1).race(data, data, budget="2 trials", seeds=1, candidates={"wider": wider})
+        >>> sorted(standing.name for standing in result.standings)
+        ['original', 'wider']
+
+        References:
+            Jamieson & Talwalkar 2016, arXiv:1502.07943, on successive halving.
         """
         from advisor.race import race
 

@@ -155,7 +155,7 @@ class _Race:
         whole = records.kept(self._course, trial)
         if whole is not None:
             return trial, whole
-        short = trial._replace(epochs=heat_epochs(self._course.epochs))
+        short = trial.over(heat_epochs(self._course.epochs))
         stopped = records.kept(self._stopped, short) if halving else None
         return None if stopped is None else (short, stopped)
 

@@ -50,7 +50,7 @@ class RaceStudy:
 
     def begin(self, trial: Trial) -> Any:
         """A new running trial of the study."""
-        self._chosen.values = trial._asdict()
+        self._chosen.values = _parameters(trial)
         begun = self.study.ask(dict(_distributions(self._course)))
         for name, value in _attributes(self._course, trial).items():
             begun.set_user_attr(name, value)
@@ -76,7 +76,7 @@ class RaceStudy:
             return
         self.study.add_trial(
             optuna.trial.create_trial(
-                params=trial._asdict(),
+                params=_parameters(trial),
                 distributions=dict(_distributions(self._course)),
                 value=outcome.choice,
                 user_attrs={**_attributes(self._course, trial), **_results(outcome)},
@@ -109,6 +109,10 @@ def _name(course: Course) -> str:
     parts = [course.data.fingerprint, *(f"{one.name} {one.fingerprint}" for one in course.candidates)]
     parts += [course.scorer.name, str(course.epochs), str(course.seeds)]
     return f"{course.candidates[0].model.name}-{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:8]}"
+
+
+def _parameters(trial: Trial) -> dict[str, Any]:
+    return {"candidate": trial.candidate, "seed": trial.seed, "epochs": trial.epochs}
 
 
 def _distributions(course: Course) -> Mapping[str, BaseDistribution]:

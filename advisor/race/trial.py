@@ -30,6 +30,10 @@ class Trial(NamedTuple):
     seed: int
     epochs: int
 
+    def over(self, epochs: int) -> Trial:
+        """The same over other epochs."""
+        return Trial(self.candidate, self.seed, epochs)
+
 
 class OutOfTimeError(Exception):
     """Raised from `on_epoch` to end a training of which nothing is kept."""

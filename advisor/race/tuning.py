@@ -182,7 +182,7 @@ class _Desk(_OfThisProcess, tune.Callback):
         number = trial.config["number"]
         if number not in self._shown:
             whole = self._trials[number]
-            self._show(number, whole if self._heat is None else whole._replace(epochs=self._heat))
+            self._show(number, whole if self._heat is None else whole.over(self._heat))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any

@@ -69,7 +69,7 @@ def _without_reference(result: RaceResult, original: Standing) -> str:
     said = f"The original did not train ({original.failure})"
     if not trained:
         return f"{said}, and neither did any other candidate."
-    return f"{said}; {trained[0].title} does, {_level(result, trained[0])}."
+    return f"{said}; {trained[0].title} does, with {_level(result, trained[0])}."
 
 
 def _of_one_seed(result: RaceResult, original: Standing, compared: Sequence[Standing]) -> str:
@@ -95,7 +95,8 @@ def _unit(result: RaceResult) -> str:
 
 
 def _level(result: RaceResult, standing: Standing) -> str:
-    return f"{result.metric} {_value(result, standing.mean)}"
+    value = _value(result, standing.mean)
+    return f"{value} {result.metric}" if result.counts_right_answers else f"a loss of {value}"
 
 
 def _value(result: RaceResult, value: float) -> str:

@@ -178,7 +178,7 @@ def work(
     def on_epoch(epoch: int, score: float) -> None:
         if epoch == heat:
             scores = scorer(trained[0], data.judging, data.batch_size)
-            deliver(Delivery(trial._replace(epochs=epoch), _so_far(scores, score, epoch, time.monotonic() - began)))
+            deliver(Delivery(trial.over(epoch), _so_far(scores, score, epoch, time.monotonic() - began)))
         report({"epoch": epoch, "score": score})
 
     with tempfile.TemporaryDirectory() as folder:

@@ -24,21 +24,21 @@ def samples(count):
 TRAINING, VALIDATION = samples(160), samples(120)
 
 
-def network(width=8, rate=0.01):
+def network(width=8, rate=0.5):
     model = keras.Sequential(
         [keras.Input((6,)), layers.Dense(width, activation="relu"), layers.Dense(2, activation="softmax")], name="small"
     )
     # Eagerly, as tracing would cost more than such trainings.
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", run_eagerly=True)
+    model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy", run_eagerly=True)
     return model
 
 
 def candidates():
-    return {"wide": network(32), "narrow": network(2), "steady": network(8, 0.001), "slow": network(8, 1e-5)}
+    return {"wide": network(32), "narrow": network(2), "steady": network(8, 0.05), "slow": network(8, 1e-3)}
 
 
 def small_advice(epochs=3):
-    return advise(network(), batch_size=16, epochs=epochs, select="T501", verbose=0)
+    return advise(network(), batch_size=40, epochs=epochs, select="T501", verbose=0)
 
 
 def small_race(**settings):

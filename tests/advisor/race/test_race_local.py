@@ -70,9 +70,7 @@ def test_another_model_or_a_fresh_start_takes_nothing_over(tmp_path):
     changed = small_race(**settings, candidates={"other": network(5)})
     # The original is the same, and is not trained again; the study is another one.
     assert changed.study.study_name != first.study.study_name
-    assert changed.standings[-1].seconds or True
-    files = len(list((tmp_path / "outcomes").iterdir()))
-    assert files == 3
+    assert len(list((tmp_path / "outcomes").iterdir())) == 3
     fresh = small_race(**settings, candidates={"other": network(5)}, resume=False)
     assert known(fresh) == known(changed)
     assert len(fresh.study.trials) == 2
