@@ -21,6 +21,7 @@ from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError
 from advisor.rewrite.recipes.targets import facts_of, first_calls
 from advisor.rules import Finding
+from advisor.rules.augmentation.a401_unaugmented_images import suitable_augmentation
 from advisor.rules.normalization.batch_statistics import PLAIN_MOMENTA, settled_momentum
 from advisor.training import TrainingPlan, make_plan
 
@@ -87,7 +88,7 @@ def candidates_of(advice: Advised) -> Field:
     """The candidates that the findings suggest.
 
     These are the original; the model as advised; each change of the advice alone; and, on the model as advised, its
-    alternatives: other normalizations, dropout rates, weight decays, and no augmentation.
+    alternatives: other normalizations, dropout rates and weight decays, and augmentation on or off.
 
     Args:
         advice: The advice on a model.
@@ -115,7 +116,7 @@ def candidates_of(advice: Advised) -> Field:
         *_fixes_alone(advice, bare),
         *_normalizations(advised, advice.plan, facts),
         *_changes_of_the_run_alone(advice),
-        *_augmentations(advised, advice.plan),
+        *_augmentations(advised, advice.plan, facts),
         *_dropout_rates(advised, advice.plan),
         *_weight_decays(advised, advice.plan, facts),
     ]
@@ -312,8 +313,14 @@ def _weight_decays(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_
         yield _Idea(name, title, lambda: advised, replace(plan, weight_decay=decay))
 
 
-def _augmentations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
+def _augmentations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
     if plan.augmentation or plan.mixing:
         classes = plan.classes if plan.label_smoothing is not None else None
         without = replace(plan, augmentation=(), mixing=None, classes=classes)
         yield _Idea("without-augmentation", "the advice without augmentation", lambda: advised, without)
+        return
+    changes = () if known.data is None or known.data.prepares_itself else suitable_augmentation(known.data)
+    has_own = any(gather_facts(read_graph(advised)).of_kind(Kind.AUGMENTATION))
+    if changes and plan.input_rank is not None and known.model.task == "classification" and not has_own:
+        changed = replace(plan, augmentation=changes)
+        yield _Idea("with-augmentation", "the advice with augmentation", lambda: advised, changed)

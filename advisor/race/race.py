@@ -23,6 +23,7 @@ from advisor.race.schedule import Budget, read_budget
 from advisor.race.scoring import scorer_for
 from advisor.race.trial import Trial
 from advisor.race.wording import notes_on_figures
+from advisor.rewrite import rebuild
 from advisor.rewrite.cloning import custom_objects
 
 ENGINES = ("local", "ray")
@@ -52,8 +53,9 @@ def race(
     runner = _engine(engine)
     facts = advice.examination.facts
     read = race_data(data, validation_data, facts.training.batch_size)
-    losses = _losses(advice)
-    scorer = scorer_for(advice.model, losses, read.choosing, read.batch_size)
+    scorer = scorer_for(advice.model, _losses(advice), read.choosing, read.batch_size)
+    # Each training begins with a copy, and a race without the original would say nothing.
+    rebuild(read_graph(advice.model))
     field = candidates_of(advice) if candidates is None else named_candidates(advice, candidates)
     with _place(directory) as folder:
         course = Course(

@@ -21,7 +21,7 @@ def samples(count):
     return x, (x[:, 0] * x[:, 1] > 0).astype("int64")
 
 
-TRAINING, VALIDATION = samples(160), samples(120)
+TRAINING, VALIDATION = samples(120), samples(120)
 
 
 def network(width=8, rate=0.5):
@@ -34,15 +34,15 @@ def network(width=8, rate=0.5):
 
 
 def candidates():
-    return {"wide": network(32), "narrow": network(2), "steady": network(8, 0.05), "slow": network(8, 1e-3)}
+    return {"wide": network(32), "narrow": network(2)}
 
 
-def small_advice(epochs=3):
+def small_advice(epochs=2):
     return advise(network(), batch_size=40, epochs=epochs, select="T501", verbose=0)
 
 
 def small_race(**settings):
-    settings = {"budget": "12 trials", "seeds": 2, "candidates": candidates(), "verbose": 0, **settings}
+    settings = {"budget": "6 trials", "seeds": 2, "candidates": candidates(), "verbose": 0, **settings}
     return small_advice().race(TRAINING, VALIDATION, **settings)
 
 

@@ -10,6 +10,7 @@ from keras import layers
 from advisor import advise
 from advisor.race.candidate import Candidate
 from advisor.race.candidates import candidates_of, named_candidates
+from advisor.rewrite import RewriteError
 from advisor.training import TrainingPlan
 
 
@@ -100,6 +101,16 @@ def test_augmentation_can_be_left_out():
     assert by_name(field)["without-augmentation"].plan.augmentation == ()
 
 
+def test_images_can_be_augmented_where_the_advice_does_not():
+    images = np.random.default_rng(0).random((60, 16, 16, 3)).astype("float32")
+    model = keras.Sequential([keras.Input((16, 16, 3)), layers.Flatten(), layers.Dense(3, activation="softmax")])
+    advice = advise(compiled(model), batch_size=32, data=(images, Y), epochs=4, select="T501")
+    augmented = by_name(candidates_of(advice))["with-augmentation"]
+    assert augmented.plan.augmentation[0].cls is layers.RandomFlip
+    series = by_name(candidates_of(advise(compiled(network()), batch_size=32, epochs=4, select="T501")))
+    assert "with-augmentation" not in series
+
+
 def _shifts():
     from advisor.graph import LayerSpec
 
@@ -125,11 +136,23 @@ class Hidden(keras.Model):
         return self.head(self.norm(self.stem(x), training=training))
 
 
-def test_what_cannot_be_built_is_told_with_the_reason():
+def hidden():
     model = Hidden()
     model(np.zeros((1, 4), "float32"))
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    field = candidates_of(advise(model, batch_size=2, epochs=4))
+    return model
+
+
+def test_a_model_that_cannot_be_copied_is_not_raced(tmp_path):
+    data = (np.zeros((60, 4), "float32"), Y)
+    with pytest.raises(RewriteError, match="Its `__init__` must accept what its `get_config` returns"):
+        advise(hidden(), batch_size=2, epochs=4).race(data, data, directory=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*cannot be made from its own configuration")
+def test_what_cannot_be_built_is_told_with_the_reason():
+    field = candidates_of(advise(hidden(), batch_size=2, epochs=4))
     left = {one.name: one.reason for one in field.left_out}
     assert "original" in by_name(field)
     assert any(reason.startswith("it could not be built: ") for name, reason in left.items() if "norm" in name)

@@ -49,21 +49,22 @@ def test_a_killed_race_goes_on_and_comes_to_the_same_result(whole, tmp_path):
 
 
 def test_a_race_that_is_done_is_not_run_again(tmp_path, monkeypatch):
-    first = small_race(directory=tmp_path, budget="4 trials")
+    first = small_race(directory=tmp_path, budget="2 trials", seeds=1, candidates={"wide": network(32)})
     trained = list((tmp_path / "models").iterdir())
-    assert len(trained) == 4
+    assert len(trained) == 2
 
     def none(*_, **__):
         raise AssertionError("nothing is left to train")
 
     monkeypatch.setattr(local, "train", none)
-    again = small_race(directory=tmp_path, budget="4 trials")
+    again = small_race(directory=tmp_path, budget="2 trials", seeds=1, candidates={"wide": network(32)})
     assert known(again) == known(first)
     for ours, theirs in zip(again.model.get_weights(), first.model.get_weights(), strict=True):
         assert np.array_equal(ours, theirs)
-    assert states(again.study) == ["COMPLETE"] * 4
+    assert states(again.study) == ["COMPLETE"] * 2
 
 
+@pytest.mark.slow
 def test_another_model_or_a_fresh_start_takes_nothing_over(tmp_path):
     settings = {"directory": tmp_path, "budget": "2 trials", "seeds": 1}
     first = small_race(**settings, candidates={"other": network(4)})
@@ -80,26 +81,25 @@ def test_interrupted_it_tells_what_is_known(monkeypatch):
     train, count = local.train, itertools.count(1)
 
     def interrupted(*arguments, **settings):
-        if next(count) == 4:
+        if next(count) == 3:
             raise KeyboardInterrupt
         return train(*arguments, **settings)
 
     monkeypatch.setattr(local, "train", interrupted)
     result = small_race()
     assert result.interrupted
-    assert sum(1 for one in result.standings) == 3
-    assert {one.reason for one in result.left_out} == {"the race was interrupted before its turn"}
-    assert states(result.study) == ["COMPLETE"] * 3 + ["FAIL"]
+    assert {one.name for one in result.standings} == {"original", "wide"}
+    assert [one.reason for one in result.left_out] == ["the race was interrupted before its turn"]
+    assert states(result.study) == ["COMPLETE"] * 2 + ["FAIL"]
     assert "interrupted after" in str(result)
-    assert result.winner == "original"
     assert result.model is not None
 
 
 def test_the_study_tells_every_training(whole):
     trial = whole.study.trials[0]
-    assert trial.params == {"candidate": "original", "seed": 0, "epochs": 3}
-    assert sorted(trial.intermediate_values) == [1, 2, 3]
-    assert trial.value == trial.intermediate_values[3]
+    assert trial.params == {"candidate": "original", "seed": 0, "epochs": 2}
+    assert sorted(trial.intermediate_values) == [1, 2]
+    assert trial.value == trial.intermediate_values[2]
     assert trial.user_attrs["title"] == "the original"
     assert trial.user_attrs["seconds"] > 0
     assert set(states(whole.study)) == {"COMPLETE"}
@@ -118,7 +118,7 @@ def test_a_candidate_that_explodes_is_ranked_last_and_the_race_goes_on():
     exploding = network()
     exploding.optimizer = None
     exploding.compile(keras.optimizers.SGD(1e30), "sparse_categorical_crossentropy", run_eagerly=True)
-    result = small_race(candidates={"explodes": exploding, "wide": network(32)}, seeds=2)
+    result = small_race(candidates={"explodes": exploding, "wide": network(32)}, seeds=1)
     assert result.standings[-1].name == "explodes"
     assert "loss in epoch" in result.standings[-1].failure
     assert {one.rung for one in result.standings[:-1]} == {"final"}

@@ -13,7 +13,7 @@ from advisor.rewrite.fresh_values import fresh_copy
 from advisor.training import TrainingPlan
 
 GENERATOR = np.random.default_rng(0)
-X = GENERATOR.normal(size=(80, 4)).astype("float32")
+X = GENERATOR.normal(size=(64, 4)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64") + (X[:, 1] > 0)
 
 
@@ -27,8 +27,8 @@ def network(optimizer="adam", inner=()):
 
 
 def outcome_of(model, seed=0, epochs=2, plan=None, **settings):
-    data = race_data((X, Y), (X, Y), batch_size=16)
-    scorer = scorer_for(model, "sparse_categorical_crossentropy", data.choosing, 16)
+    data = race_data((X, Y), (X, Y), batch_size=32)
+    scorer = scorer_for(model, "sparse_categorical_crossentropy", data.choosing, 32)
     return train(Candidate("one", "one", model, plan), data, scorer, seed, epochs, **settings)
 
 
@@ -40,14 +40,14 @@ def test_a_seed_decides_all():
     assert first.scores.tolist() == again.scores.tolist()
     assert first.history != other.history
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-    assert (first.epochs, len(first.scores), first.failure, first.notes) == (2, 40, None, ())
+    assert (first.epochs, len(first.scores), first.failure, first.notes) == (2, 32, None, ())
 
 
 def test_augmentation_is_the_seeds_too():
     from advisor.graph import LayerSpec
 
     plan = TrainingPlan(augmentation=(LayerSpec(layers.GaussianNoise, {"stddev": 0.5}),), input_rank=2)
-    first, again = (outcome_of(network(), 1, 4, plan) for _ in range(2))
+    first, again = (outcome_of(network(), 1, 2, plan) for _ in range(2))
     assert first.history == again.history
 
 
@@ -61,8 +61,8 @@ def test_each_epoch_is_told():
 
 def test_early_stopping_watches_the_samples_for_choosing():
     plan = TrainingPlan(early_stopping={"monitor": "val_loss", "patience": 1, "restore_best_weights": True})
-    outcome = outcome_of(network(keras.optimizers.Adam(1.0)), epochs=30, plan=plan)
-    assert outcome.epochs < 30
+    outcome = outcome_of(network(keras.optimizers.Adam(1.0)), epochs=20, plan=plan)
+    assert outcome.epochs < 20
     assert len(outcome.history["val_loss"]) == outcome.epochs
 
 
@@ -101,7 +101,7 @@ def test_the_trained_model_is_kept(tmp_path):
     file = tmp_path / "model.keras"
     outcome = outcome_of(network(), keep_at=file)
     kept = keras.saving.load_model(file)
-    data = race_data((X, Y), (X, Y), batch_size=16)
+    data = race_data((X, Y), (X, Y), batch_size=32)
     right = kept.predict(data.judging[0], verbose=0).argmax(-1) == data.judging[1]
     assert outcome.scores.tolist() == right.tolist()
 

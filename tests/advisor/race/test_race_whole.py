@@ -19,14 +19,14 @@ ROOT = Path(__file__).parents[3]
 def test_candidates_of_the_findings_are_raced(capsys):
     model = network()
     before = model.get_weights()
-    advice = advise(model, batch_size=40, data=TRAINING, validation_data=VALIDATION, epochs=3, verbose=0)
-    result = advice.race(TRAINING, VALIDATION, budget="4 trials", seeds=2, verbose=1)
+    advice = advise(model, batch_size=40, data=TRAINING, validation_data=VALIDATION, epochs=2, verbose=0)
+    result = advice.race(TRAINING, VALIDATION, budget="2 trials", seeds=1, verbose=1)
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
-    assert [one.name for one in result.standings if one.rung == "final"].count("as-advised") == 1
+    assert [one.name for one in result.standings if one.rung != "heats"].count("as-advised") == 1
     assert result.left_out
-    assert (result.samples, result.seeds, result.epochs) == (60, 2, 3)
+    assert (result.samples, result.seeds, result.epochs) == (60, 1, 2)
     shown = capsys.readouterr().err
-    assert re.search(r"original, seed 0, 3 epochs: accuracy \d+\.\d% \(\d+ s\)", shown)
+    assert re.search(r"original, seed 0, 2 epochs: accuracy \d+\.\d% \(\d+ s\)", shown)
 
 
 def test_a_model_that_is_as_good_as_the_other_is_not_called_better():
@@ -37,7 +37,7 @@ def test_a_model_that_is_as_good_as_the_other_is_not_called_better():
 
 
 def test_the_winners_model_has_its_score():
-    result = small_race(budget="4 trials", candidates={"wide": network(32)})
+    result = small_race(budget="2 trials", seeds=1, candidates={"wide": network(32)})
     best = max(next(one for one in result.standings if one.name == result.winner).values)
     x, y = VALIDATION[0][1::2], VALIDATION[1][1::2]
     right = result.model.predict(x, verbose=0).argmax(-1) == y
@@ -45,12 +45,13 @@ def test_the_winners_model_has_its_score():
     assert result.model.compiled
 
 
+@pytest.mark.slow
 def test_a_regression_is_raced_by_its_loss():
     x = TRAINING[0]
     model = keras.Sequential([keras.Input((6,)), layers.Dense(4, activation="relu"), layers.Dense(1)])
     model.compile("sgd", "mse", run_eagerly=True)
     advice = advise(model, batch_size=40, epochs=2, select="T501", verbose=0)
-    result = advice.race((x, x[:, 0]), (x, x[:, 0]), budget="4 trials", seeds=2)
+    result = advice.race((x, x[:, 0]), (x, x[:, 0]), budget="2 trials", seeds=1)
     assert result.metric == "loss"
     assert all(one.mean > 0 for one in result.standings)
 
@@ -76,6 +77,7 @@ def test_a_model_without_a_loss_that_can_be_inferred_is_refused():
         advice.race(TRAINING, VALIDATION)
 
 
+@pytest.mark.slow
 def test_twice_the_same_race_is_the_same():
     settings = {"budget": "3 trials", "seeds": 1, "candidates": {"wide": network(32), "narrow": network(2)}}
     assert known(small_race(**settings)) == known(small_race(**settings))
