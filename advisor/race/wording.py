@@ -38,8 +38,8 @@ def sentence_of(result: RaceResult) -> str:
         if others and all(one.failure for one in others):
             return f"Only the original trained: {_listed([one.title for one in others])} did not."
         return "No other candidate was trained over all epochs, so nothing can be said."
-    if compared[0].difference is not None and compared[0].difference.count == 1:
-        return _of_one_seed(result, original, compared)
+    if all(one.difference is not None and math.isinf(one.difference.half_width) for one in compared):
+        return _by_luck(result, original, compared)
     return _capitalized("; ".join(_clauses(result, compared))) + "."
 
 
@@ -72,10 +72,16 @@ def _without_reference(result: RaceResult, original: Standing) -> str:
     return f"{said}; {trained[0].title} does, with {_level(result, trained[0])}."
 
 
-def _of_one_seed(result: RaceResult, original: Standing, compared: Sequence[Standing]) -> str:
-    best = compared[0]
-    ahead = _listed([f"{best.title} ({_level(result, best)})", f"the original ({_level(result, original)})"])
-    return f"Trained with a single seed, {ahead} cannot be told apart from luck; give more seeds or a larger budget."
+def _by_luck(result: RaceResult, original: Standing, compared: Sequence[Standing]) -> str:
+    """Where no interval is finite: what is ahead, and what would tell."""
+    best, *_ = sorted([*compared, original], key=lambda one: result.standings.index(one))
+    other = compared[0] if best is original else original
+    pair = f"{best.title} ({_level(result, best)}) and {other.title} ({_level(result, other)})"
+    if result.samples < FEWEST_SAMPLES:
+        few, more = f"Judged on {_count(result.samples, 'sample')} only", "more validation data"
+    else:
+        few, more = "Trained with a single seed", "more seeds or a larger budget"
+    return f"{few}, {pair} cannot be told apart from luck; give {more}."
 
 
 def _amount(result: RaceResult, standing: Standing) -> str:
