@@ -99,8 +99,9 @@ def candidates_of(advice: Advised) -> Field:
     Example:
     >>> import keras
     >>> from advisor import advise
-    >>> layers = [keras.layers.Conv2D(16, 3), keras.layers.BatchNormalization(), keras.layers.Flatten()]
-    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, activation="softmax")])
+    >>> from keras import layers
+    >>> stack = [layers.Conv2D(16, 3), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *stack, layers.Dense(10, activation="softmax")])
     >>> model.compile("adam", "sparse_categorical_crossentropy")
     >>> field = candidates_of(advise(model, batch_size=4))
     >>> [candidate.name for candidate in field.candidates][:3]
