@@ -25,7 +25,7 @@ from keras_normpack import SpecAugment
 Layers = Sequence[keras.Layer]
 NONE = "none"
 RATE, BATCH = 2e-3, 32
-SHORT, LONG = 30, 80
+SHORT, LONG = 30, 60
 """Epochs: a network that sees no sample twice the same may need more of them."""
 
 

@@ -52,6 +52,7 @@ def train(
         batches(data.train, batch_size),
         epochs=epochs,
         verbose=0,
+        shuffle=False,
         callbacks=[keras.callbacks.TerminateOnNaN(), *callbacks],
     )
     losses = [float(loss) for loss in history.history["loss"]]
@@ -64,15 +65,18 @@ def train(
     }
 
 
-def batches(pair: Pair, batch_size: int) -> Any:
-    """Whole batches of a part, in another order each epoch."""
+def batches(pair: Pair, batch_size: int, fixed: bool = True) -> Any:
+    """Whole batches of a part, in another order each epoch; `fixed` tells their size to who traces them."""
     import tensorflow as tf
 
     dataset = tf.data.Dataset.from_tensor_slices(pair).cache()
-    return dataset.shuffle(len(pair[0]), reshuffle_each_iteration=True).batch(batch_size, drop_remainder=True)
+    shuffled = dataset.shuffle(len(pair[0]), reshuffle_each_iteration=True)
+    if fixed:
+        return shuffled.batch(batch_size, drop_remainder=True)
+    return shuffled.batch(batch_size).take(len(pair[0]) // batch_size)
 
 
-def accuracy(model: keras.Model, pair: Pair) -> float:
+def accuracy(model: Callable[..., Any], pair: Pair) -> float:
     """Share of samples classified right, in percent."""
     logits = np.concatenate([np.asarray(model(part, training=False)) for part in parts_of(pair[0])])
     return float(100 * np.mean(np.argmax(logits, axis=-1) == pair[1]))
