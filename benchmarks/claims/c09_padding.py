@@ -1,0 +1,198 @@
+"""C09: what padding does to batch statistics, with its mask and without."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import keras
+import numpy as np
+from keras import layers
+from matplotlib.figure import Figure
+
+import keras_normpack
+from advisor.race.statistics import Interval, interval
+from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
+from benchmarks.claims.conditions import listed, verdict_of, with_interval
+from benchmarks.claims.style import ACCENT, QUIET, curves, dots
+from benchmarks.claims.wording import compared, points
+from benchmarks.datasets import REVIEW_LENGTH, REVIEW_WORDS, Pair, parts
+
+MASKED, BARE = "mask respected", "no mask"
+WIDTHS = (128, 256, 512, 1024)
+SHORTEST = 16
+STEADY, CHANGING = "every batch padded to 512", "each batch padded to 128, 256, 512 or 1024"
+TRAINED_WIDTHS = {STEADY: (512,), CHANGING: WIDTHS}
+STEPS, BATCH, RATE = 300, 32, 3e-3
+OFF, RIGHT = 10.0, 0.1
+"""Percent by which normalized words move: from here on statistics are called off, and up to there right."""
+LOST = "accuracy is lost without the mask, {}"
+
+
+def reviews(train: int, test: int, seed: int) -> tuple[Pair, Pair]:
+    """Beginnings of film reviews, of 16 to 128 words, padded to 128; their lengths differ as those of texts do."""
+    drawn = parts("imdb", train, 0, test, seed)
+    generator = np.random.default_rng(seed)
+
+    def cut(pair: Pair) -> Pair:
+        lengths = generator.integers(SHORTEST, REVIEW_LENGTH + 1, len(pair[0]))
+        return np.where(np.arange(REVIEW_LENGTH) < lengths[:, None], pair[0], 0), pair[1]
+
+    return cut(drawn.train), cut(drawn.test)
+
+
+def padded(words: np.ndarray, width: int) -> np.ndarray:
+    """The same reviews with more padding behind."""
+    return np.pad(words, ((0, 0), (0, width - words.shape[1])))
+
+
+def classifier(masked: bool) -> keras.Model:
+    """Words are embedded, normalized, and averaged without the padding, so that it can harm the statistics alone."""
+    words = keras.Input((None,), dtype="int32")
+    is_word = keras.ops.not_equal(words, 0)
+    x = layers.Embedding(REVIEW_WORDS, 16)(words)
+    x = keras_normpack.BatchNormalization(momentum=0.9)(x, mask=is_word if masked else None)
+    x = layers.Dense(32, activation="relu")(x)
+    x = layers.GlobalAveragePooling1D()(x, mask=is_word)
+    return keras.Model(words, layers.Dense(2)(x))
+
+
+@cache
+def _compiled(arm: str) -> keras.Model:
+    model = classifier(arm == MASKED)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(RATE), loss, jit_compile=False)
+    return model
+
+
+def restarted(arm: str, seed: int) -> keras.Model:
+    """The classifier before its training, with weights of the seed."""
+    model = _compiled(arm)
+    keras.utils.set_random_seed(seed)
+    model.set_weights(classifier(arm == MASKED).get_weights())
+    model.optimizer.build(model.trainable_variables)
+    for variable in model.optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    model.optimizer.learning_rate = RATE
+    return model
+
+
+def trained(arm: str, condition: str, seed: int, steps: int) -> Figures:
+    """Test accuracy in percent, and the embedding of some test words, with which statistics are taken."""
+    (x, y), (tested, labels) = reviews(4000, 4000, seed)
+    model = restarted(arm, seed)
+    generator = np.random.default_rng(seed)
+    for _ in range(steps):
+        chosen = generator.integers(0, len(x), BATCH)
+        model.train_on_batch(padded(x[chosen], int(generator.choice(TRAINED_WIDTHS[condition]))), y[chosen])
+    logits = model.predict(tested, batch_size=500, verbose=0)
+    right = 100 * float(np.mean(np.argmax(logits, axis=-1) == labels))
+    embedding = model.layers[1] if isinstance(model.layers[1], layers.Embedding) else _embedding(model)
+    return {"accuracy": round(right, 2), "moved": moved(np.asarray(embedding.embeddings), tested[:BATCH])}
+
+
+def _embedding(model: keras.Model) -> keras.Layer:
+    return next(layer for layer in model.layers if isinstance(layer, layers.Embedding))
+
+
+def moved(vectors: np.ndarray, words: np.ndarray) -> dict[str, list[float]]:
+    """By how much padding to each width moves the normalized words of a batch, in percent of their size.
+
+    They are held against words that were normalized by statistics of words alone.
+    """
+    is_word = words != 0
+    alone = vectors[words[is_word]].astype("float64")
+    epsilon = keras_normpack.BatchNormalization().epsilon
+    expected = (alone - alone.mean(axis=0)) / np.sqrt(alone.var(axis=0) + epsilon)
+    found: dict[str, list[float]] = {MASKED: [], BARE: []}
+    for width in WIDTHS:
+        wider = padded(words, width)
+        for arm, mask in ((MASKED, wider != 0), (BARE, None)):
+            normalized = keras_normpack.BatchNormalization()(vectors[wider], training=True, mask=mask)
+            difference = np.asarray(normalized)[wider != 0] - expected
+            found[arm].append(100 * float(np.sqrt(np.mean(difference**2) / np.mean(expected**2))))
+    return found
+
+
+def measure(run: Run) -> Figures:
+    steps = 10 if run.quick else STEPS
+    found = {
+        condition: {
+            arm: [run.cell(trained, arm=arm, condition=condition, seed=seed, steps=steps) for seed in run.seeds]
+            for arm in (MASKED, BARE)
+        }
+        for condition in TRAINED_WIDTHS
+    }
+    shares = [
+        [round(100 * float(np.mean(padded(reviews(4000, 4000, seed)[1][0][:BATCH], width) == 0)), 2) for width in WIDTHS]
+        for seed in run.seeds
+    ]
+    return {
+        "padding": [round(one, 1) for one in np.mean(shares, axis=0)],
+        "moved": {arm: [one["moved"][arm] for one in found[STEADY][MASKED]] for arm in (MASKED, BARE)},
+        "accuracy": {
+            condition: {arm: [one["accuracy"] for one in runs] for arm, runs in arms.items()}
+            for condition, arms in found.items()
+        },
+    }
+
+
+def statements(figures: Figures) -> dict[str, Interval]:
+    """What the claim comes to, with the differences that must be above 0 for it."""
+    off = [min(row) - OFF for row in figures["moved"][BARE]]
+    right = [RIGHT - max(row) for row in figures["moved"][MASKED]]
+    lost = {
+        LOST.format(condition): interval(
+            [ours - theirs for ours, theirs in zip(arms[MASKED], arms[BARE], strict=True)]
+        )
+        for condition, arms in figures["accuracy"].items()
+    }
+    return {
+        "the statistics are off without the mask": interval(off),
+        "the mask puts them right": interval(right),
+        **lost,
+    }
+
+
+def judge(figures: Figures) -> Judgement:
+    verdict, holding = verdict_of(statements(figures))
+    columns = {arm: np.asarray(rows).T for arm, rows in figures["moved"].items()}
+    first, last = (with_interval(interval(columns[BARE][place]), "%", 0) for place in (0, -1))
+    accuracies = " ".join(
+        f"{condition[0].upper()}{condition[1:]}: {compared(MASKED, arms[MASKED], BARE, arms[BARE])}."
+        for condition, arms in figures["accuracy"].items()
+    )
+    result = (
+        f"Without the mask, normalized words move by {first} of their size when {figures['padding'][0]:.0f} % of the "
+        f"positions are padding, and by {last} at {figures['padding'][-1]:.0f} %; with it by at most "
+        f"{columns[MASKED].max():.1g} %. Test accuracy: {accuracies}"
+    )
+    when = f"it says no more than that {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
+    return Judgement(verdict, result, when)
+
+
+def draw(figures: Figures, figure: Figure) -> None:
+    statistics, accuracy = figure.subplots(1, 2)
+    curves(statistics, figures["padding"], figures["moved"])
+    for line, shade in zip(statistics.lines, (ACCENT, QUIET), strict=False):
+        line.set_label(line.get_label())
+    statistics.set(xlabel="padding (% of positions)", ylabel="change of normalized words (%)")
+    statistics.legend()
+    dots(
+        accuracy,
+        {
+            f"{arm},\n{'512' if condition == STEADY else '128 to 1024'}": values
+            for condition, arms in figures["accuracy"].items()
+            for arm, values in arms.items()
+        },
+    )
+    accuracy.set(xlabel="test accuracy (%)")
+
+
+CLAIM = Claim(
+    code="C09",
+    statement="Padding makes batch statistics meaningless unless the mask is respected; with the mask it does not.",
+    how="",
+    measure=measure,
+    judge=judge,
+    draw=draw,
+)
