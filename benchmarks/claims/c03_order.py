@@ -77,10 +77,10 @@ def judge(figures: Figures) -> Judgement:
     broken = [norm for norm in KEPT if any(one.low > 0 for one in shares(figures, norm, TRAINED, KEPT[norm]))]
     unsure = [norm for norm in KEPT if any(one.mean > 0 for one in shares(figures, norm, TRAINED, KEPT[norm]))]
     result = (
-        f"With gamma and beta as they start, BN reverses {_span(figures, 'BN', START, SAMPLES)} of the pairs of samples "
-        f"and {_span(figures, 'BN', START, FEATURES)} of the pairs of features; LN "
-        f"{_span(figures, 'LN', START, SAMPLES)} and {_span(figures, 'LN', START, FEATURES)}. Once trained, BN reverses "
-        f"{_span(figures, 'BN', TRAINED, SAMPLES)} of the pairs of samples, and LN "
+        f"With gamma and beta as they start, BN reverses {_span(figures, 'BN', START, SAMPLES)} of the pairs of "
+        f"samples and {_span(figures, 'BN', START, FEATURES)} of the pairs of features; LN "
+        f"{_span(figures, 'LN', START, SAMPLES)} and {_span(figures, 'LN', START, FEATURES)}. Once trained, BN "
+        f"reverses {_span(figures, 'BN', TRAINED, SAMPLES)} of the pairs of samples, and LN "
         f"{_span(figures, 'LN', TRAINED, FEATURES)} of the pairs of features: its gamma and beta are a feature's own, "
         f"those of BN keep the order within a feature while gamma is above 0. Means over "
         f"{next(iter(shares(figures, 'BN', START, SAMPLES))).count} draws, lowest and highest of {len(figures)} tables."

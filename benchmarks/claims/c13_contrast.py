@@ -58,8 +58,8 @@ def judge(figures: Figures) -> Judgement:
     result = (
         f"With an epsilon of 1e-8 outputs move by at most {exact:.1g} % of their size, at contrasts from "
         f"{min(contrasts):g} to {max(contrasts):g} times the original. With the default epsilon of 1e-3 they move by "
-        f"{moved[DEFAULT][same]:.1f} % at 1 and by {moved[DEFAULT][worst]:.0f} % at {min(contrasts):g} where pixels are "
-        f"from 0 to 1, as the deviation of a channel, {figures['deviation']:.2f} on average, is then not large beside "
+        f"{moved[DEFAULT][same]:.1f} % at 1 and by {moved[DEFAULT][worst]:.0f} % at {min(contrasts):g} where pixels "
+        f"are from 0 to 1, as the deviation of a channel, {figures['deviation']:.2f} on average, is then not large beside "
         f"√epsilon = 0.03; where they are from 0 to 255, by at most {max(moved[LEVELS]):.2g} %. LN moves by "
         f"{min(moved['LN']):.0f} % and more, BN by {min(moved['BN']):.0f} % and more."
     )
@@ -87,8 +87,8 @@ CLAIM = Claim(
     code="C13",
     statement="Instance normalization removes a sample's contrast and brightness per channel: an affine change of each "
     "channel of the input does not change the output.",
-    how="256 images of CIFAR-10 in 0 to 1, every channel of every image multiplied by a contrast (and by 0.8 to 1.25 of "
-    "its own) and shifted by -0.5 to 0.5 of its own; root mean square of the change of the outputs over that of the "
+    how="256 images of CIFAR-10 in 0 to 1, every channel of every image multiplied by a contrast (and by 0.8 to 1.25 "
+    "of its own) and shifted by -0.5 to 0.5 of its own; root mean square of the change of the outputs over that of the "
     f"outputs. An output that moves by less than {INVARIANT:g} % is called the same. A contrast below 0 would turn the "
     "output round.",
     measure=measure,

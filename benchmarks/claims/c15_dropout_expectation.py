@@ -101,9 +101,7 @@ def measure(run: Run) -> Figures:
 
 def kept(figures: Figures, place: str) -> list[Interval]:
     """Percent of what is put out at inference, for both forms that scale and every rate."""
-    return [
-        interval(found["kept"][place]) for form in (IN_TRAINING, AT_INFERENCE) for found in figures[form].values()
-    ]
+    return [interval(found["kept"][place]) for form in (IN_TRAINING, AT_INFERENCE) for found in figures[form].values()]
 
 
 def _is_kept(found: Interval) -> bool:
@@ -157,8 +155,8 @@ CLAIM = Claim(
     "(Keras) or at inference.",
     how="Two hidden layers of 64 units on 1,000 digits, each followed by dropout at "
     f"{', '.join(f'{rate:g}' for rate in RATES[:-1])} or {RATES[-1]:g}, {STEPS} steps of Adam at 0.001. Then the mean "
-    f"of what the trained network puts out in training mode over {DRAWS:,} masks a sample, on {SAMPLES} test samples, and "
-    "the slope of these means on what it puts out at inference; 100 % where nothing is lost or gained. It counts as "
+    f"of what the trained network puts out in training mode over {DRAWS:,} masks a sample, on {SAMPLES} test samples, "
+    "and the slope of these means on what it puts out at inference; 100 % where nothing is lost or gained. It counts as "
     f"kept where the intervals lie within {SAME:g} % of that in both forms at every rate.",
     measure=measure,
     judge=judge,
