@@ -181,8 +181,8 @@ CLAIM = Claim(
     "seed; embedding, batch normalization (`keras_normpack.BatchNormalization`, momentum 0.9), a dense layer of 32, "
     "and the mean over the words alone, so that padding can harm nothing but the statistics. "
     f"{STEPS} steps of Adam at {RATE:g} with {BATCH} reviews, and accuracy on 4,000 test reviews. Then, with the "
-    "trained embedding, how far the normalized words of a test batch lie from those that are normalized by the statistics of "
-    "the words alone (root mean square, in percent of theirs). Statistics are called off from "
+    "trained embedding, how far the normalized words of a test batch lie from those normalized by the "
+    "statistics of the words alone (root mean square, in percent of theirs). Statistics are called off from "
     f"{OFF:g} % on, and right up to {RIGHT:g} %.",
     measure=measure,
     judge=judge,

@@ -77,8 +77,8 @@ def judge(figures: Figures) -> Judgement:
     result = (
         f"Of outputs of about deviation 1, the largest difference from instance normalization with G = {CHANNELS}, and "
         f"from the whole sample's mean and variance with G = 1, is {worst['float64']:.0e} in float64 and "
-        f"{worst['float32']:.0e} in float32, in {' and '.join(LIBRARIES)} alike; with other numbers of groups outputs "
-        f"differ by up to {elsewhere(figures):.1f} and more."
+        f"{worst['float32']:.0e} in float32, in {' and '.join(LIBRARIES)} alike; with other numbers of groups it is "
+        f"{elsewhere(figures):.1f} or more."
     )
     if not equal:
         return Judgement(Verdict.FAILS, result)

@@ -59,8 +59,8 @@ def judge(figures: Figures) -> Judgement:
         f"With an epsilon of 1e-8 outputs move by at most {exact:.1g} % of their size, at contrasts from "
         f"{min(contrasts):g} to {max(contrasts):g} times the original. With the default epsilon of 1e-3 they move by "
         f"{moved[DEFAULT][same]:.1f} % at 1 and by {moved[DEFAULT][worst]:.0f} % at {min(contrasts):g} where pixels "
-        f"are from 0 to 1, as the deviation of a channel, {figures['deviation']:.2f} on average, is then not large beside "
-        f"√epsilon = 0.03; where they are from 0 to 255, by at most {max(moved[LEVELS]):.2g} %. LN moves by "
+        f"are from 0 to 1, as the deviation of a channel, {figures['deviation']:.2f} on average, is then not large "
+        f"beside √epsilon = 0.03; where they are from 0 to 255, by at most {max(moved[LEVELS]):.2g} %. LN moves by "
         f"{min(moved['LN']):.0f} % and more, BN by {min(moved['BN']):.0f} % and more."
     )
     if seen[SMALL]:

@@ -156,8 +156,8 @@ CLAIM = Claim(
     how="Two hidden layers of 64 units on 1,000 digits, each followed by dropout at "
     f"{', '.join(f'{rate:g}' for rate in RATES[:-1])} or {RATES[-1]:g}, {STEPS} steps of Adam at 0.001. Then the mean "
     f"of what the trained network puts out in training mode over {DRAWS:,} masks a sample, on {SAMPLES} test samples, "
-    "and the slope of these means on what it puts out at inference; 100 % where nothing is lost or gained. It counts as "
-    f"kept where the intervals lie within {SAME:g} % of that in both forms at every rate.",
+    "and the slope of these means on what it puts out at inference; 100 % where nothing is lost or gained. It counts "
+    f"as kept where the intervals lie within {SAME:g} % of that in both forms at every rate.",
     measure=measure,
     judge=judge,
     draw=draw,
