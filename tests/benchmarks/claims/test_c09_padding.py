@@ -16,6 +16,7 @@ def figures(bare=200.0, masked=1e-4, lost=5.0):
         "padding": [40.0, 70.0, 85.0, 93.0],
         "moved": {c09.MASKED: seeds(masked), c09.BARE: seeds(bare)},
         "accuracy": dict.fromkeys(c09.TRAINED_WIDTHS, accuracy),
+        "padding vector": {c09.MASKED: [0.5], c09.BARE: [20.0]},
     }
 
 
