@@ -17,7 +17,7 @@ EQUAL = {"float64": 1e-12, "float32": 1e-4}
 """Differences of outputs of deviation 1 that rounding explains."""
 APART = 0.01
 LIBRARIES = {"Keras": keras.layers.GroupNormalization, "keras_normpack": keras_normpack.GroupNormalization}
-CHANNEL, SAMPLE = "every channel by itself", "the whole sample"
+CHANNEL, SAMPLE = "instance normalization", "the whole sample"
 AXES = {CHANNEL: (1, 2), SAMPLE: (1, 2, 3)}
 
 

@@ -18,6 +18,8 @@ SMALL, DEFAULT, LEVELS = "IN, epsilon 1e-8", "IN, epsilon 1e-3", "IN, epsilon 1e
 INSTANCE = (SMALL, LEVELS, DEFAULT)
 OTHERS = ("LN", "BN")
 SHADES = {SMALL: TRAINED, LEVELS: PURPLE, DEFAULT: ACCENT, "LN": QUIET, "BN": TOGETHER}
+LINES = {"BN": "s--"}
+"""So that LN shows where it lies under BN."""
 INVARIANT = 1.0
 """Percent by which an output may move and still be called the same."""
 
@@ -73,7 +75,7 @@ def judge(figures: Figures) -> Judgement:
 def draw(figures: Figures, figure: Figure) -> None:
     axes = figure.subplots()
     for name, values in figures["moved"].items():
-        axes.plot(figures["contrast"], values, "o-", color=SHADES[name], markersize=4, label=name)
+        axes.plot(figures["contrast"], values, LINES.get(name, "o-"), color=SHADES[name], markersize=4, label=name)
     axes.axhline(INVARIANT, color="black", linestyle=":", linewidth=1)
     axes.set_xscale("log")
     axes.set_yscale("log")

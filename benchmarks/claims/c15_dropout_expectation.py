@@ -25,6 +25,7 @@ PLACES = {
     LOGITS: "the logits, behind another dropout",
     PROBABILITIES: "the probabilities",
 }
+ROWS = {LINEAR: "dense layer", RECTIFIED: "ReLU", LOGITS: "logits", PROBABILITIES: "probabilities"}
 SAME = 1.0
 """Percent by which a mean may differ and still be called kept."""
 
@@ -140,9 +141,9 @@ def judge(figures: Figures) -> Judgement:
 
 
 def draw(figures: Figures, figure: Figure) -> None:
-    figure.set_size_inches(7.2, 4.2)
-    for axes, form in zip(figure.subplots(1, len(FORMS), sharey=True), FORMS, strict=True):
-        rows = {place: figures[form]["0.5"]["kept"][place] for place in PLACES}
+    figure.set_size_inches(7.2, 3.2)
+    for axes, form in zip(figure.subplots(1, len(FORMS), sharex=True, sharey=True), FORMS, strict=True):
+        rows = {ROWS[place]: figures[form]["0.5"]["kept"][place] for place in PLACES}
         dots(axes, rows)
         axes.axvline(100, color="black", linewidth=0.8, zorder=0)
         axes.set(title=form, xlabel="mean over masks\n(% of inference)")
