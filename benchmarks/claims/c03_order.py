@@ -73,7 +73,7 @@ def shares(figures: Figures, norm: str, when: str, order: str) -> list[Interval]
 
 def judge(figures: Figures) -> Judgement:
     at_start = all(one.mean == 0 for norm in KEPT for one in shares(figures, norm, START, KEPT[norm]))
-    destroyed = all(one.low > 0 for norm in KEPT for one in shares(figures, norm, START, DESTROYED[norm]))
+    destroyed = all(one.mean > 0 for norm in KEPT for one in shares(figures, norm, START, DESTROYED[norm]))
     broken = [norm for norm in KEPT if any(one.low > 0 for one in shares(figures, norm, TRAINED, KEPT[norm]))]
     unsure = [norm for norm in KEPT if any(one.mean > 0 for one in shares(figures, norm, TRAINED, KEPT[norm]))]
     result = (

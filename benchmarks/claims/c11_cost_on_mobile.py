@@ -18,7 +18,7 @@ from advisor.litert.latency import interleaved_seconds, median_milliseconds, med
 from advisor.race.statistics import Interval, interval
 from advisor.testing import randomize_weights
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
-from benchmarks.claims.conditions import listed, verdict_of
+from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.style import colour
 from benchmarks.mobile_networks import NORMS, SHAPES
 from benchmarks.timing import RESULTS
@@ -107,7 +107,7 @@ def judge(figures: Figures) -> Judgement:
     verdict, holding = verdict_of(advantages(figures))
     found = figures["timed"]
     sentences = [
-        f"{network} {_times(one['BN to none']['advisor'])} with BN and {_times(one['LN to none']['advisor'])} with LN"
+        f"{network} {_more(one['BN to none']['advisor'])} with BN and {_more(one['LN to none']['advisor'])} with LN"
         for network, one in found.items()
     ]
     more = {
@@ -119,10 +119,10 @@ def judge(figures: Figures) -> Judgement:
         norm: [row["advisor"] for row in figures["committed"] if row["norm"] == norm] for norm in ("group", "instance")
     }
     result = (
-        f"Time in LiteRT by that without normalization, as the advisor exports: {'; '.join(sentences)}. BN folds into "
-        f"the convolution before it and leaves {_span(more['BN'], '', '.0f')} operators more than none, LN "
-        f"{_span(more['LN'], '', '.0f')}. As Keras exports: {_span(by_keras['BN'], ' times')} with BN and "
-        f"{_span(by_keras['LN'], ' times')} with LN. By folded BN, group normalization takes "
+        f"Time in LiteRT beyond that without normalization, as the advisor exports: {'; '.join(sentences)}. BN folds "
+        f"into the convolution before it and leaves {_span(more['BN'], '', '.0f')} operators more than none, LN "
+        f"{_span(more['LN'], '', '.0f')}. As Keras exports, {_span(by_keras['BN'], ' times')} that without normalization "
+        f"with BN and {_span(by_keras['LN'], ' times')} with LN. By folded BN, group normalization takes "
         f"{_span(others['group'], ' times')} and instance normalization {_span(others['instance'], ' times')} (from "
         f"`benchmarks/results/export.json`)."
     )
@@ -130,9 +130,8 @@ def judge(figures: Figures) -> Judgement:
     return Judgement(verdict, result, when)
 
 
-def _times(ratios: list[float]) -> str:
-    found = interval(ratios)
-    return f"{found.mean:.2f} ± {found.half_width:.2f} times"
+def _more(ratios: list[float]) -> str:
+    return with_interval(interval([100 * (ratio - 1) for ratio in ratios]), "%", signed=True)
 
 
 def _span(values: list[float], unit: str, form: str = ".2f") -> str:
@@ -142,14 +141,21 @@ def _span(values: list[float], unit: str, form: str = ".2f") -> str:
 
 def draw(figures: Figures, figure: Figure) -> None:
     networks = list(figures["timed"])
-    for axes, (export, title) in zip(figure.subplots(1, 2, sharey=True), EXPORTS.items(), strict=True):
+    for axes, (export, title) in zip(figure.subplots(1, 2, sharex=True, sharey=True), EXPORTS.items(), strict=True):
         for shift, name in ((-0.15, "BN"), (0.15, "LN")):
             for row, network in enumerate(networks):
                 ratios = figures["timed"][network][f"{name} to none"][export]
                 found = interval(ratios)
                 axes.plot(ratios, [row + shift] * len(ratios), "o", color=colour(name), alpha=0.45, markersize=4)
                 axes.plot([found.low, found.high], [row + shift] * 2, color=colour(name), linewidth=1.2)
-                axes.text(found.high + 0.02, row + shift, f"{found.mean:.2f}", va="center", fontsize=8)
+                axes.annotate(
+                    f"{found.mean:.2f}",
+                    (max(ratios), row + shift),
+                    (6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8,
+                )
             axes.plot([], [], "o-", color=colour(name), label=name)
         axes.axvline(1, color="black", linewidth=1)
         axes.set_yticks(range(len(networks)), networks)

@@ -93,8 +93,8 @@ def draw(figures: Figures, figure: Figure) -> None:
             # Rounding alone is left at the ends, and may be none at all.
             values = np.maximum(figures["differences"][precision]["Keras"][end], 1e-17)
             axes.plot(places, values, style, color=shade, markersize=4, label=f"from {end}, {precision}")
-    axes.axhline(np.finfo("float32").eps, color=QUIET, linewidth=0.8, linestyle=":")
-    axes.axhline(np.finfo("float64").eps, color=QUIET, linewidth=0.8, linestyle=":")
+    axes.axhline(float(np.finfo("float32").eps), color=QUIET, linewidth=0.8, linestyle=":")
+    axes.axhline(float(np.finfo("float64").eps), color=QUIET, linewidth=0.8, linestyle=":")
     axes.set_yscale("log")
     axes.set_xticks(places, [str(groups) for groups in figures["groups"]])
     axes.set(
