@@ -121,8 +121,8 @@ def judge(figures: Figures) -> Judgement:
     result = (
         f"Time in LiteRT beyond that without normalization, as the advisor exports: {'; '.join(sentences)}. BN folds "
         f"into the convolution before it and leaves {_span(more['BN'], '', '.0f')} operators more than none, LN "
-        f"{_span(more['LN'], '', '.0f')}. As Keras exports, {_span(by_keras['BN'], ' times')} that without normalization "
-        f"with BN and {_span(by_keras['LN'], ' times')} with LN. By folded BN, group normalization takes "
+        f"{_span(more['LN'], '', '.0f')}. As Keras exports, {_span(by_keras['BN'], ' times')} that without "
+        f"normalization with BN and {_span(by_keras['LN'], ' times')} with LN. By folded BN, group normalization takes "
         f"{_span(others['group'], ' times')} and instance normalization {_span(others['instance'], ' times')} (from "
         f"`benchmarks/results/export.json`)."
     )
