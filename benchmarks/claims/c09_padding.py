@@ -14,7 +14,7 @@ from advisor.race.statistics import Interval, interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.restarts import restarted
-from benchmarks.claims.style import curves, dots
+from benchmarks.claims.style import curves
 from benchmarks.claims.wording import compared
 from benchmarks.datasets import REVIEW_LENGTH, REVIEW_WORDS, Pair, Parts, parts
 from benchmarks.short_runs import accuracy
@@ -24,8 +24,11 @@ EMBEDDING = "embedding"
 WIDTHS = (128, 256, 512, 1024)
 SHORTEST = 16
 STEADY, CHANGING = "batches padded to 512", "batches padded to 128, 256, 512 or 1024 by chance"
+TITLES = {STEADY: "512", CHANGING: "128 to 1024"}
 TRAINED_WIDTHS = {STEADY: (512,), CHANGING: WIDTHS}
 STEPS, BETWEEN, BATCH, RATE = 1200, 100, 32, 3e-3
+EARLY = 2
+"""The place in a curve that tells how fast training is: the third, after 300 steps."""
 TRAINED, HELD, TESTED = 4000, 2000, 4000
 OFF, RIGHT = 10.0, 0.1
 """Percent by which normalized words move: from here on statistics are called off, and up to there right."""
@@ -71,6 +74,7 @@ def _compiled(arm: str) -> keras.Model:
 def trained(arm: str, condition: str, seed: int, steps: int) -> Figures:
     """Test accuracy in percent at the best step on validation reviews, and what became of the vectors.
 
+    `curve` is the test accuracy at every `BETWEEN`th step,
     `padding vector` is the size of the vector that stands for padding by that of a word's, and `moved` what padding
     does to the normalized words of a test batch.
     """
@@ -88,6 +92,7 @@ def trained(arm: str, condition: str, seed: int, steps: int) -> Figures:
     vectors = np.asarray(model.get_layer(EMBEDDING).embeddings)
     return {
         "accuracy": max(found, key=lambda one: one[0])[1],
+        "curve": [tested for _, tested in found],
         "padding vector": round(float(np.sqrt(np.mean(vectors[0] ** 2) / np.mean(vectors[1:] ** 2))), 3),
         "moved": moved(vectors, drawn.test[0][:BATCH]),
     }
@@ -132,6 +137,10 @@ def measure(run: Run) -> Figures:
             condition: {arm: [one["accuracy"] for one in runs] for arm, runs in arms.items()}
             for condition, arms in found.items()
         },
+        "curves": {
+            condition: {arm: [one["curve"] for one in runs] for arm, runs in arms.items()}
+            for condition, arms in found.items()
+        },
         "padding vector": {
             arm: [one["padding vector"] for arms in found.values() for one in arms[arm]] for arm in (MASKED, BARE)
         },
@@ -157,36 +166,41 @@ def judge(figures: Figures) -> Judgement:
     verdict, holding = verdict_of(statements(figures))
     columns = {arm: np.asarray(rows).T for arm, rows in figures["moved"].items()}
     first, last = (with_interval(interval(columns[BARE][place]), "%", 0) for place in (0, -1))
-    accuracies = " ".join(
-        f"{condition[0].upper()}{condition[1:]}: {compared(MASKED, arms[MASKED], BARE, arms[BARE])}."
-        for condition, arms in figures["accuracy"].items()
-    )
+    early = {
+        condition: {arm: [row[min(EARLY, len(row) - 1)] for row in rows] for arm, rows in arms.items()}
+        for condition, arms in figures["curves"].items()
+    }
     vectors = {arm: float(np.mean(sizes)) for arm, sizes in figures["padding vector"].items()}
     result = (
         f"Without the mask, normalized words move by {first} of their size when {figures['padding'][0]:.0f} % of the "
         f"positions are padding, and by {last} at {figures['padding'][-1]:.0f} %; with it by at most "
-        f"{columns[MASKED].max():.1g} %. Test accuracy: {accuracies} The statistics see what is trained: without the "
-        f"mask the vector of the padding grows to {vectors[BARE]:.0f} times the size of a word's, with it "
-        f"it has {vectors[MASKED]:.1f} times."
+        f"{columns[MASKED].max():.1g} %. Test accuracy: {_compared(figures['accuracy'])} After {BETWEEN * (EARLY + 1)} "
+        f"steps it was: {_compared(early)} The vector of the padding, which nothing but the statistics see, is trained "
+        f"without the mask to {vectors[BARE]:.0f} times the size of a word's; with it, it stays at "
+        f"{vectors[MASKED]:.1f} times."
     )
     when = f"it says no more than that {listed(holding)}" if verdict is Verdict.HOLDS_WHEN else ""
     return Judgement(verdict, result, when)
 
 
-def draw(figures: Figures, figure: Figure) -> None:
-    statistics, tests = figure.subplots(1, 2)
-    curves(statistics, figures["padding"], figures["moved"])
-    statistics.set(xlabel="padding (% of positions)", ylabel="change of normalized words (%)")
-    statistics.legend()
-    dots(
-        tests,
-        {
-            f"{arm},\n{'512' if condition == STEADY else '128 to 1024'}": values
-            for condition, arms in figures["accuracy"].items()
-            for arm, values in arms.items()
-        },
+def _compared(accuracies: Figures) -> str:
+    return " ".join(
+        f"{condition[0].upper()}{condition[1:]}: {compared(MASKED, arms[MASKED], BARE, arms[BARE])}."
+        for condition, arms in accuracies.items()
     )
-    tests.set(xlabel="test accuracy (%)")
+
+
+def draw(figures: Figures, figure: Figure) -> None:
+    statistics, *trainings = figure.subplots(1, 1 + len(figures["curves"]), width_ratios=(1.2, 1, 1))
+    curves(statistics, figures["padding"], figures["moved"])
+    statistics.set(title="statistics", xlabel="padding (% of positions)", ylabel="change of normalized words (%)")
+    statistics.legend(loc="upper left")
+    for axes, (condition, arms) in zip(trainings, figures["curves"].items(), strict=True):
+        steps = BETWEEN * np.arange(1, 1 + len(arms[MASKED][0]))
+        curves(axes, steps.tolist(), arms)
+        axes.set(title=f"padded to {TITLES[condition]}", xlabel="step", ylim=(48, 80))
+    trainings[0].set_ylabel("test accuracy (%)")
+    trainings[1].set_yticklabels([])
 
 
 CLAIM = Claim(

@@ -16,6 +16,10 @@ def figures(bare=200.0, masked=1e-4, lost=5.0):
         "padding": [40.0, 70.0, 85.0, 93.0],
         "moved": {c09.MASKED: seeds(masked), c09.BARE: seeds(bare)},
         "accuracy": dict.fromkeys(c09.TRAINED_WIDTHS, accuracy),
+        "curves": {
+            condition: {arm: [[one - 5, one] for one in seeds] for arm, seeds in accuracy.items()}
+            for condition in c09.TRAINED_WIDTHS
+        },
         "padding vector": {c09.MASKED: [0.5], c09.BARE: [20.0]},
     }
 
