@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from advisor.race.statistics import Interval, interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
-from benchmarks.claims.conditions import listed, verdict_of, with_interval
+from benchmarks.claims.conditions import listed, verdict_of
 from benchmarks.claims.residual_network import residual_network
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.several_momenta import SeveralMomenta, use_momentum
@@ -149,8 +149,7 @@ def judge(figures: Figures) -> Judgement:
         for arm in SHOWN
     ]
     more = [
-        f"{with_interval(paired_difference(growths(figures, 'BN tuned'), growths(figures, arm)), 'points', signed=True)}"
-        f" against {arm}"
+        f"{points(paired_difference(growths(figures, 'BN tuned'), growths(figures, arm)))} against {arm}"
         for arm in ("GN", "LN")
     ]
     tuned = listed([f"{momentum:g} at {size}" for size, momentum in figures["momenta"].items()])
