@@ -16,7 +16,6 @@ from benchmarks.datasets import parts
 CONTRASTS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SMALL, DEFAULT, LEVELS = "IN, epsilon 1e-8", "IN, epsilon 1e-3", "IN, epsilon 1e-3, pixels 0 to 255"
 INSTANCE = (SMALL, LEVELS, DEFAULT)
-OTHERS = ("LN", "BN")
 SHADES = {SMALL: TRAINED, LEVELS: PURPLE, DEFAULT: ACCENT, "LN": QUIET, "BN": TOGETHER}
 LINES = {"BN": "s--"}
 """So that LN shows where it lies under BN."""

@@ -10,7 +10,7 @@ def figures(kept=0.0, destroyed=30.0, trained=0.0, seeds=3):
 
     def shares(norm, value):
         return {c03.KEPT[norm]: [value + 0.01 * seed * bool(value) for seed in range(seeds)]} | {
-            c03.DESTROYED[norm]: [destroyed + 0.01 * seed for seed in range(seeds)]
+            c03.DESTROYED[norm]: [destroyed + 0.01 * seed * bool(destroyed) for seed in range(seeds)]
         }
 
     arms = {norm: {c03.START: shares(norm, kept), c03.TRAINED: shares(norm, trained)} for norm in c03.LAYERS}
@@ -20,7 +20,7 @@ def figures(kept=0.0, destroyed=30.0, trained=0.0, seeds=3):
 def test_the_verdict_follows_the_orders():
     assert c03.judge(figures()).verdict is Verdict.HOLDS
     assert c03.judge(figures(kept=20.0)).verdict is Verdict.FAILS
-    assert c03.judge(figures(destroyed=-1.0)).verdict is Verdict.FAILS
+    assert c03.judge(figures(destroyed=0.0)).verdict is Verdict.FAILS
     assert str(c03.judge(figures(trained=20.0))) == "holds when gamma and beta of BN and LN are not trained"
     assert c03.judge(figures(trained=20.0, seeds=1)).verdict is Verdict.UNDECIDED
 
