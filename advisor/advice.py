@@ -368,10 +368,10 @@ class Advice:
         """Train the model as written, as advised, and its alternatives against each other, and say what is better.
 
         Candidates are the original, the model as advised, each change of the advice alone, and other normalizations,
-        dropout rates, weight decays and no augmentation. Successive halving gives most of the budget to the best of
-        them: all are trained over a third of the epochs, the best third of those over all epochs, and the best three
-        and the original with all seeds. Half of the validation samples decide who goes on and when a training stops;
-        the figures of the result rest on the other half. Epochs and batch size are those given to `advise`.
+        dropout rates, weight decays, and augmentation on or off. Successive halving gives most of the budget to the
+        best of them: all are trained over a third of the epochs, the best third of those over all epochs, and the best
+        three and the original with all seeds. Half of the validation samples decide who goes on and when a training
+        stops; the figures of the result rest on the other half. Epochs and batch size are those given to `advise`.
 
         Args:
             data: Training data with labels, whatever `fit` takes.
@@ -392,8 +392,23 @@ class Advice:
 
         Raises:
             ImportError: If the engine is not installed.
+            RewriteError: If the model cannot be copied, with which each training begins.
             TypeError: If data or a candidate is of a kind that cannot be used.
             ValueError: If an argument is out of range, there are no labels, or the loss of the model is not known.
+
+        Example:
+        >>> import keras, numpy as np
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> x = np.random.default_rng(0).normal(size=(80, 2))
+        >>> data = x, (x[:, 0] > 0).astype(int)
+        >>> wider = keras.Sequential([keras.Input((2,)), keras.layers.Dense(8), keras.layers.Dense(2, "softmax")])
+        >>> result = advise(model, epochs=1).race(data, data, budget="2 trials", seeds=1, candidates={"wider": wider})
+        >>> sorted(standing.name for standing in result.standings)
+        ['original', 'wider']
+
+        References:
+            Jamieson & Talwalkar 2016, arXiv:1502.07943, on successive halving.
         """
         from advisor.race import race
 

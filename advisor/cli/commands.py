@@ -19,6 +19,7 @@ from advisor.cli.options import (
     SAFETIES,
     BatchSize,
     Config,
+    Engine,
     Epochs,
     ExportFormat,
     ExportReportFormat,
@@ -43,6 +44,7 @@ from advisor.cli.running import CLEAN, FAILURE, FINDINGS, busy, failures_explain
 if TYPE_CHECKING:
     from advisor import Advice
     from advisor.export import ExportReport
+    from advisor.race import RaceResult
     from advisor.rewrite import Rewrite
 
 app = typer.Typer(
@@ -174,6 +176,93 @@ def fix(
         print(f"Written to {destination}")
     left = rewrite.applied if diff else rewrite.skipped
     raise typer.Exit(FINDINGS if left else CLEAN)
+
+
+@app.command()
+@failures_explained()
+def race(
+    model: ModelFile,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.npz",
+            help="Training data: an array for each input by its name, or x; labels as y.",
+            show_default=False,
+        ),
+    ],
+    validation_data: Annotated[
+        Path, typer.Option(metavar="FILE.npz", help="Validation data, likewise.", show_default=False)
+    ],
+    budget: Annotated[
+        str, typer.Option(metavar="BUDGET", help="A time such as 90s, 5m or 1h, or a number such as '20 trials'.")
+    ] = "5m",
+    seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Seeds that finalists are trained with.")] = 3,
+    engine: Annotated[
+        Engine, typer.Option(help="Where to train: on this machine, or on a Ray cluster.")
+    ] = Engine.LOCAL,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Keep study and models here, and go on with a race that is there.",
+            show_default=False,
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Train all anew, whatever is in FOLDER.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="BEST.keras", help="Where to write the winner.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace BEST.keras where it exists.")] = False,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    target: TargetOption = None,
+    task: TaskOption = None,
+    select: Select = None,
+    ignore: Ignore = None,
+    per_layer_ignores: PerLayerIgnores = None,
+    config: Config = None,
+    isolated: Isolated = False,
+    unsafe: Unsafe = False,
+    report_format: FormatOption = Format.TEXT,
+) -> None:
+    """Train a model as written, as advised, and its alternatives against each other, and say what is better.
+
+    Exit codes: 0 the race was run; 1 it was interrupted, and what is known by then is shown; 2 failure.
+    """
+    destination = None if output is None else files.checked_target(output, suffix=".keras", overwrite=force)
+    _check_exists(model)
+    arrays = [
+        checked_arrays_file(file, option) for file, option in ((data, "--data"), (validation_data, "--validation-data"))
+    ]
+    given = advise_arguments(batch_size, epochs, None, None, target, task, select, ignore, per_layer_ignores)
+    settings = settings_of_run(given, config, isolated=isolated)
+    settings.pop("safety", None)
+    with busy(f"Examining {model}"):
+        import_keras()
+        from advisor import advise
+        from advisor.export.named_arrays import data_from_arrays
+        from advisor.loading import load_model
+
+        loaded = load_model(model, safe_mode=not unsafe)
+        training, validation = (data_from_arrays(loaded, read_arrays(file)) for file in arrays)
+        advice = advise(loaded, data=training, validation_data=validation, verbose=0, **settings)
+    result = advice.race(
+        training,
+        validation,
+        budget=budget,
+        seeds=seeds,
+        engine=engine.value,
+        directory=directory,
+        resume=not fresh,
+    )
+    _show_race(result, report_format)
+    if destination is not None and result.model is not None:
+        with files.complete_file(destination) as temporary:
+            result.model.save(temporary)
+        if report_format is Format.TEXT:
+            print(f"The winner, {result.winner}, is written to {destination}")
+    raise typer.Exit(FINDINGS if result.interrupted else CLEAN)
 
 
 @app.command()
@@ -356,6 +445,15 @@ def _show(advice: Advice, model: Path, given: Mapping[str, Any], *, unsafe: bool
         options += ["--unsafe"] if unsafe else []
         mended = model.with_stem(f"{model.stem}-fixed")
         print("Fix them:", shlex.join(["keras-advisor", "fix", str(model), *options, "-o", str(mended)]))
+
+
+def _show_race(result: RaceResult, report_format: Format) -> None:
+    from advisor.race.wording import print_race
+
+    if report_format is Format.JSON:
+        print(result.to_json())
+    else:
+        print_race(result)
 
 
 def _show_rewrite(rewrite: Rewrite, report_format: Format, *, diff: bool) -> None:

@@ -41,6 +41,13 @@ class Precision(StrEnum):
     INT8_FLOAT_FALLBACK = "int8_float_fallback"
 
 
+class Engine(StrEnum):
+    """Where the candidates of a race are trained; the engines of `Advice.race`."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
 class Safety(StrEnum):
     """Which fixes are applied."""
 

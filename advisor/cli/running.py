@@ -22,7 +22,7 @@ def failures_explained() -> Iterator[None]:
     """A failure becomes exit code 2: one line where the input is to blame, a traceback where the advisor is."""
     try:
         yield
-    except (OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, TypeError, ValueError) as error:
         print(f"keras-advisor: {_in_one_line(error)}", file=sys.stderr)
         raise typer.Exit(FAILURE) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):

@@ -93,13 +93,20 @@ def _without_given_names(config: Any) -> Any:
 def _given_names(part: Any) -> Iterator[str]:
     if isinstance(part, Mapping):
         settings = part.get("config")
-        if isinstance(settings, Mapping) and isinstance(name := settings.get("name"), str):
-            stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", str(part.get("class_name"))).lower()
-            if re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
-                yield name
+        name = settings.get("name") if isinstance(settings, Mapping) else None
+        stem = _snake(str(part.get("class_name")))
+        if isinstance(name, str) and re.fullmatch(rf"{re.escape(stem)}(_\d+)?", name):
+            yield name
         for key, value in part.items():
-            if key != "compile_config":
-                yield from _given_names(value)
+            # Losses and metrics are called what layers are not; of the rest only the optimizer is named by Keras.
+            is_compiled = key == "compile_config" and isinstance(value, Mapping)
+            yield from _given_names(value.get("optimizer") if is_compiled else value)
     elif isinstance(part, (list, tuple)):
         for item in part:
             yield from _given_names(item)
+
+
+def _snake(name: str) -> str:
+    """A class's name as Keras makes it the name of a layer."""
+    apart = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", apart).lower()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import keras
 
 from advisor.facts import Facts, Kind, gather_facts
-from advisor.graph import Configure, read_graph
+from advisor.graph import Configure, Edit, InsertAfter, InsertBefore, Replace, Wrap, read_graph
 from advisor.graph.keras_internals import compile_arguments
 from advisor.race.candidate import Candidate
 from advisor.race.result import LeftOut
@@ -20,6 +21,8 @@ from advisor.rewrite.compile_state import carry_compile_state
 from advisor.rewrite.errors import RewriteError
 from advisor.rewrite.recipes.targets import facts_of, first_calls
 from advisor.rules import Finding
+from advisor.rules.augmentation.a401_unaugmented_images import suitable_augmentation
+from advisor.rules.normalization.batch_statistics import PLAIN_MOMENTA, settled_momentum
 from advisor.training import TrainingPlan, make_plan
 
 DROPOUT_RATES = (0.0, 0.2, 0.5)
@@ -85,7 +88,7 @@ def candidates_of(advice: Advised) -> Field:
     """The candidates that the findings suggest.
 
     These are the original; the model as advised; each change of the advice alone; and, on the model as advised, its
-    alternatives: other normalizations, dropout rates, weight decays, and no augmentation.
+    alternatives: other normalizations, dropout rates and weight decays, and augmentation on or off.
 
     Args:
         advice: The advice on a model.
@@ -96,8 +99,9 @@ def candidates_of(advice: Advised) -> Field:
     Example:
     >>> import keras
     >>> from advisor import advise
-    >>> layers = [keras.layers.Conv2D(16, 3), keras.layers.BatchNormalization(), keras.layers.Flatten()]
-    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *layers, keras.layers.Dense(10, activation="softmax")])
+    >>> from keras import layers
+    >>> stack = [layers.Conv2D(16, 3), layers.BatchNormalization(), layers.ReLU(), layers.Flatten()]
+    >>> model = keras.Sequential([keras.Input((8, 8, 1)), *stack, layers.Dense(10, activation="softmax")])
     >>> model.compile("adam", "sparse_categorical_crossentropy")
     >>> field = candidates_of(advise(model, batch_size=4))
     >>> [candidate.name for candidate in field.candidates][:3]
@@ -110,8 +114,12 @@ def candidates_of(advice: Advised) -> Field:
     advised = advice.rewrite().model
     ideas = [
         _Idea("as-advised", "the model as advised", lambda: advised, advice.plan, _codes(advice.findings)),
-        *_single_changes(advice, bare),
-        *_alternatives(advised, advice.plan, facts),
+        *_fixes_alone(advice, bare),
+        *_normalizations(advised, advice.plan, facts),
+        *_changes_of_the_run_alone(advice),
+        *_augmentations(advised, advice.plan, facts),
+        *_dropout_rates(advised, advice.plan),
+        *_weight_decays(advised, advice.plan, facts),
     ]
     candidates, left_out = [original], []
     for idea in ideas:
@@ -198,69 +206,87 @@ def _codes(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.code for finding in findings if finding.fix or finding.plan))
 
 
-def _single_changes(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
-    """Each code alone, its fixes that change how the model trains and its changes of the plan; fixes first."""
-    facts = advice.examination.facts
-    of_model, of_run = [], []
-    for code in _codes(advice.findings):
-        findings = [finding for finding in advice.findings if finding.code == code]
-        fixed = [f for f in findings if f.fix is not None and f.fix.safety == "retrain"]
-        planned = [finding for finding in findings if finding.plan]
-        if not fixed and not planned:
-            continue  # an exact fix alone computes what the original computes
-        idea = _Idea(
-            f"only-{code}",
-            _title(code, fixed, planned),
-            (lambda chosen: lambda: _with_fixes(advice.model, chosen))(fixed),
-            make_plan(planned, facts) if planned else bare,
-            (code,),
+def _fixes_alone(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
+    """Each code that changes the model alone, with what it changes of the run."""
+    for code, (fixed, planned) in _by_code(advice.findings).items():
+        if fixed:
+            plan = make_plan(planned, advice.examination.facts) if planned else bare
+            build = partial(_with_fixes, advice.model, fixed)
+            yield _Idea(f"only-{code}", _title(code, fixed, planned), build, plan, (code,))
+
+
+def _changes_of_the_run_alone(advice: Advised) -> Iterator[_Idea]:
+    """Each code that changes nothing but the run, alone."""
+    for code, (fixed, planned) in _by_code(advice.findings).items():
+        if planned and not fixed:
+            plan = make_plan(planned, advice.examination.facts)
+            yield _Idea(f"only-{code}", _title(code, fixed, planned), lambda: advice.model, plan, (code,))
+
+
+def _by_code(findings: Sequence[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:
+    """For each code its findings that change how the model trains, and those that change the run.
+
+    A fix that is exact does neither by itself: the model computes what it computed before.
+    """
+    return {
+        code: (
+            [f for f in findings if f.code == code and f.fix is not None and f.fix.safety == "retrain"],
+            [f for f in findings if f.code == code and f.plan],
         )
-        (of_model if fixed else of_run).append(idea)
-    yield from of_model
-    yield from of_run
+        for code in _codes(findings)
+    }
 
 
 def _title(code: str, fixed: Sequence[Finding], planned: Sequence[Finding]) -> str:
-    titles = [f.fix.title for f in fixed if f.fix] or [change.title for f in planned for change in f.plan]
-    more = f" and {len(titles) - 1} more" if len(titles) > 1 else ""
-    return f"{code} alone ({titles[0]}{more})"
+    edits = [edit for finding in fixed if finding.fix for edit in finding.fix.edits]
+    changes = [change.kind.replace("_", " ") for finding in planned for change in finding.plan]
+    nouns = dict.fromkeys(noun for noun in (*map(_noun, edits), *changes) if noun)
+    return f"{' and '.join(list(nouns)[:2]) or (fixed[0].name if fixed else code)} alone ({code})"
+
+
+def _noun(edit: Edit) -> str | None:
+    """What an edit brings, in a word: a layer, a setting; None where it brings nothing by itself."""
+    match edit:
+        case Replace(spec=spec):
+            return spec.cls.__name__
+        case InsertBefore(specs=specs) | InsertAfter(specs=specs):
+            return specs[0].cls.__name__ if specs else None
+        case Configure(changes=changes):
+            plain = {name: value for name, value in changes.items() if isinstance(value, (str, int, float))}
+            return next((f"{name} of {value}" for name, value in plain.items()), next(iter(changes), None))
+        case Wrap(wrapper=wrapper):
+            return wrapper.__name__
+    return None
 
 
 def _with_fixes(model: Any, findings: Sequence[Finding]) -> Any:
-    if not findings:
-        return model
     done = rewrite(model, findings, lambda changed: (), allowed=lambda finding: None, sample=None)
     if not done.applied:
         raise RewriteError(done.skipped[0].reason if done.skipped else "its fix could not be applied")
     return done.model
 
 
-def _alternatives(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_Idea]:
-    yield from _normalizations(advised, plan)
-    yield from _augmentations(advised, plan)
-    yield from _dropout_rates(advised, plan)
-    yield from _weight_decays(advised, plan, facts)
-
-
 _NORMS: tuple[tuple[str, str, type[keras.Layer], dict[str, Any]], ...] = (
-    ("group", "group normalization", keras.layers.GroupNormalization, {}),
-    ("batch", "batch normalization", keras.layers.BatchNormalization, {}),
-    ("layer", "layer normalization", keras.layers.LayerNormalization, {}),
+    ("group", "GroupNormalization", keras.layers.GroupNormalization, {}),
+    ("batch", "BatchNormalization", keras.layers.BatchNormalization, {}),
+    ("layer", "LayerNormalization", keras.layers.LayerNormalization, {}),
     ("renorm", "batch renormalization", keras.layers.BatchNormalization, {"renorm": True}),
 )
 
 
-def _normalizations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
+def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
     facts = gather_facts(read_graph(advised))
     paths = [layer.path for layer in first_calls(facts, facts.of_kind(Kind.NORM))]
     if not paths:
         return
+    steps = known.training.total_steps
+    # Moving averages of a short run must follow faster than by default; else another defect would be raced.
+    momentum = PLAIN_MOMENTA[0] if steps is None else settled_momentum(steps)
+    following = {} if momentum == PLAIN_MOMENTA[0] else {"momentum": momentum}
     for name, title, cls, arguments in _NORMS:
-
-        def build(cls: Any = cls, arguments: Mapping[str, Any] = arguments) -> Any:
-            return replace_norm(advised, cls, layers=paths, **arguments)
-
-        yield _Idea(f"norm-{name}", f"{title} throughout", build, plan)
+        given = {**arguments, **following} if cls is keras.layers.BatchNormalization else arguments
+        build = partial(replace_norm, advised, cls, layers=paths, **given)
+        yield _Idea(f"norm-{name}", f"the advice with {title} throughout", build, plan)
 
 
 def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
@@ -274,7 +300,8 @@ def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
         def build(rate: float = rate) -> Any:
             return rebuild(facts_of(advised).graph, [Configure(path, {"rate": rate}) for path in paths]).model
 
-        name, title = (f"dropout-{rate:g}", f"dropout of {rate:g}") if rate else ("without-dropout", "no dropout")
+        name = f"dropout-{rate:g}" if rate else "without-dropout"
+        title = f"the advice with dropout of {rate:g}" if rate else "the advice without dropout"
         yield _Idea(name, title, build, plan)
 
 
@@ -282,16 +309,19 @@ def _weight_decays(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_
     for decay in WEIGHT_DECAYS:
         if not decay and not plan.weight_decay and not facts.model.weight_decay:
             continue
-        name, title = (
-            (f"weight-decay-{decay:g}", f"weight decay of {decay:g}")
-            if decay
-            else ("without-weight-decay", "no weight decay")
-        )
+        name = f"weight-decay-{decay:g}" if decay else "without-weight-decay"
+        title = f"the advice with weight decay of {decay:g}" if decay else "the advice without weight decay"
         yield _Idea(name, title, lambda: advised, replace(plan, weight_decay=decay))
 
 
-def _augmentations(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
+def _augmentations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
     if plan.augmentation or plan.mixing:
         classes = plan.classes if plan.label_smoothing is not None else None
         without = replace(plan, augmentation=(), mixing=None, classes=classes)
-        yield _Idea("without-augmentation", "no augmentation", lambda: advised, without)
+        yield _Idea("without-augmentation", "the advice without augmentation", lambda: advised, without)
+        return
+    changes = () if known.data is None or known.data.prepares_itself else suitable_augmentation(known.data)
+    has_own = any(gather_facts(read_graph(advised)).of_kind(Kind.AUGMENTATION))
+    if changes and plan.input_rank is not None and known.model.task == "classification" and not has_own:
+        changed = replace(plan, augmentation=changes)
+        yield _Idea("with-augmentation", "the advice with augmentation", lambda: advised, changed)

@@ -46,7 +46,10 @@ class RaceData:
 
         samples = sample_count(self.training)
         arrays = tuple(keras.tree.map_structure(tf.convert_to_tensor, part) for part in self.training)
-        order = tf.data.Dataset.range(samples).shuffle(samples, seed=seed).batch(self.batch_size)
+        options = tf.data.Options()
+        # Random layers in a pipeline draw in the order in which its threads get there.
+        options.threading.private_threadpool_size = 1
+        order = tf.data.Dataset.range(samples).shuffle(samples, seed=seed).batch(self.batch_size).with_options(options)
         return order.map(lambda chosen: keras.tree.map_structure(lambda array: tf.gather(array, chosen), arrays))
 
 

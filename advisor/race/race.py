@@ -22,6 +22,8 @@ from advisor.race.result import LeftOut, RaceResult, Standing, standings_of, win
 from advisor.race.schedule import Budget, read_budget
 from advisor.race.scoring import scorer_for
 from advisor.race.trial import Trial
+from advisor.race.wording import notes_on_figures
+from advisor.rewrite import rebuild
 from advisor.rewrite.cloning import custom_objects
 
 ENGINES = ("local", "ray")
@@ -51,8 +53,9 @@ def race(
     runner = _engine(engine)
     facts = advice.examination.facts
     read = race_data(data, validation_data, facts.training.batch_size)
-    losses = _losses(advice)
-    scorer = scorer_for(advice.model, losses, read.choosing, read.batch_size)
+    scorer = scorer_for(advice.model, _losses(advice), read.choosing, read.batch_size)
+    # Each training begins with a copy, and a race without the original would say nothing.
+    rebuild(read_graph(advice.model))
     field = candidates_of(advice) if candidates is None else named_candidates(advice, candidates)
     with _place(directory) as folder:
         course = Course(
@@ -108,9 +111,9 @@ def _losses(advice: Advised) -> Any:
 def _place(directory: Any) -> Iterator[Path]:
     """The folder of a race, with one for its models in it; one for the time being where none is named."""
     if directory is None:
-        with tempfile.TemporaryDirectory(prefix="race-") as folder:
-            (Path(folder) / "models").mkdir()
-            yield Path(folder)
+        with tempfile.TemporaryDirectory(prefix="race-") as temporary:
+            (Path(temporary) / "models").mkdir()
+            yield Path(temporary)
         return
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
@@ -131,14 +134,15 @@ def _result(course: Course, field: Field, record: Record, seconds: float) -> Rac
     taking_part = {standing.name for standing in standings}
     reason = "the race was interrupted before its turn" if record.interrupted else "the budget did not reach so far"
     waiting = [LeftOut(one.name, one.title, reason) for one in course.candidates if one.name not in taking_part]
-    notes = [*course.data.notes, *record.notes]
+    samples = len(keras.tree.flatten(course.data.judging)[0])
+    notes = [*notes_on_figures(standings, samples), *course.data.notes, *record.notes]
     notes += [note for outcome in record.outcomes.values() for note in outcome.notes]
     return RaceResult(
         standings=standings,
         left_out=(*waiting, *field.left_out),
         metric=course.scorer.name,
         counts_right_answers=course.scorer.counts_right_answers,
-        samples=len(keras.tree.flatten(course.data.judging)[0]),
+        samples=samples,
         seeds=course.seeds,
         epochs=course.epochs,
         budget=str(course.budget),

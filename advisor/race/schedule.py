@@ -90,7 +90,8 @@ def walk(challengers: Sequence[str], *, epochs: int, seeds: int, budget: Budget)
     2. The best third of them, over all epochs.
     3. The final: the best three of those and the original, with all further seeds.
 
-    Where there are no more challengers than fit the final, and the budget allows, all go there at once.
+    Where there are no more challengers than fit the final, and the budget allows, all go there at once; and so does the
+    first one alone where the budget is too small for heats.
 
     Args:
         challengers: Names of the candidates beside the original, the most promising first.
@@ -124,12 +125,17 @@ def walk(challengers: Sequence[str], *, epochs: int, seeds: int, budget: Budget)
 
     yield from run(ORIGINAL, 0, epochs)
     final = seeds - 1
+    short = heat_epochs(epochs)
+    pair_of_heats = 2 * short / epochs + _after_heats(2, seeds, short < epochs)
     if len(challengers) <= FINALISTS and account.affords(len(challengers) + (len(challengers) + 1) * final):
-        for name in challengers:
-            yield from run(name, 0, epochs)
-        finalists = best(challengers)
+        direct = list(challengers)
     else:
-        short = heat_epochs(epochs)
+        direct = [] if account.affords(pair_of_heats) else list(challengers[:1])
+    if direct:
+        for name in direct:
+            yield from run(name, 0, epochs)
+        finalists = best(direct)
+    else:
         entered: list[str] = []
         for name in challengers:
             if entered and not account.affords(short / epochs + _after_heats(len(entered) + 1, seeds, short < epochs)):

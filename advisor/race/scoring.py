@@ -9,8 +9,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from advisor.facts.model_facts import per_output
-from advisor.graph import read_graph
 from advisor.training.task_metric import SampleMetric, labels_by_output, task_metric
 
 OfEach = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -91,19 +89,19 @@ def scorer_for(model: Any, losses: Any, samples: tuple[Any, Any], batch_size: in
             f"Received: {len(keras.tree.flatten(y))} arrays of labels for the outputs {', '.join(names)}"
         )
     by_name = dict(zip(names, outputs, strict=True))
-    loss_of = dict(zip(names, per_output(read_graph(model), losses), strict=True))
-    metrics = {name: _right_answers(loss_of[name], np.asarray(labels[name]), by_name[name]) for name in labels}
-    found = [metric for metric in metrics.values() if metric is not None]
+    loss_of = {name: _loss_of(losses, name, names) for name in labels}
+    metrics = [_right_answers(loss_of[name], np.asarray(labels[name]), by_name[name]) for name in labels]
+    found = [metric for metric in metrics if metric is not None]
     if len(found) == len(metrics):
         title = found[0].name if len(found) == 1 else "accuracy"
-        return Scorer(title, True, names, {name: _by_metric(loss_of[name], by_name[name]) for name in labels})
+        return Scorer(title, True, names, dict.fromkeys(labels, _share_right))
     missing = [name for name in labels if loss_of[name] is None]
     if missing:
         raise ValueError(
-            f"the original model must be compiled with a loss for each output that has labels, as it is scored by "
+            "the original model must be compiled with a loss for each output that has labels, as it is scored by "
             f"that loss. Received: no loss for {', '.join(missing)}"
         )
-    return Scorer("loss", False, names, {name: _by_loss(loss_of[name]) for name in labels})
+    return Scorer("loss", False, names, {name: _by_loss(loss) for name, loss in loss_of.items()})
 
 
 def _predictions(model: Any, x: Any, batch_size: int) -> list[np.ndarray]:
@@ -126,24 +124,19 @@ def _right_answers(loss: Any, labels: np.ndarray, outputs: np.ndarray) -> Sample
     return metric if metric is not None and metric.counts_right_answers else None
 
 
-def _by_metric(loss: Any, outputs: np.ndarray) -> OfEach:
-    from_logits = _from_logits(loss)
-    if from_logits is None:
-        # Of all candidates alike, and so by the outputs of the original.
-        from_logits = bool(outputs.min() < 0 or outputs.max() > 1)
-
-    def scores(labels: np.ndarray, received: np.ndarray) -> np.ndarray:
-        metric = task_metric(labels, received, from_logits=from_logits)
-        assert metric is not None
-        return metric.of_each(received)
-
-    return scores
+def _share_right(labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    metric = task_metric(labels, outputs)
+    assert metric is not None
+    return metric.of_each(outputs)
 
 
-def _from_logits(loss: Any) -> bool | None:
-    known = _as_object(loss)
-    config = known.get_config() if isinstance(known, keras.losses.Loss) else {}
-    return config.get("from_logits")
+def _loss_of(losses: Any, name: str, names: tuple[str, ...]) -> Any:
+    """The loss of an output, out of what `compile` took."""
+    if isinstance(losses, Mapping):
+        return losses.get(name)
+    if isinstance(losses, (list, tuple)):
+        return losses[names.index(name)] if len(losses) == len(names) else None
+    return losses
 
 
 def _by_loss(loss: Any) -> OfEach:
@@ -179,10 +172,11 @@ def _as_object(loss: Any) -> Any:
     """The loss object behind a name or a function of Keras's own; anything else as it is."""
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
-    name = "".join(part.capitalize() for part in getattr(loss, "__name__", "").split("_"))
-    if not isinstance(loss, keras.losses.Loss) and getattr(keras.losses, getattr(loss, "__name__", ""), None) is loss:
-        return getattr(keras.losses, name, lambda: loss)()
-    return loss
+    name = getattr(loss, "__name__", None)
+    if name is None or getattr(keras.losses, name, None) is not loss:
+        return loss
+    camel = "".join(part.capitalize() for part in name.split("_"))
+    return getattr(keras.losses, camel)() if hasattr(keras.losses, camel) else loss
 
 
 def mean_score(scores: Sequence[float] | np.ndarray) -> float:

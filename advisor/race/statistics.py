@@ -101,8 +101,8 @@ def difference_of_scores(ours: np.ndarray, theirs: np.ndarray) -> Interval:
     A difference has to hold over trainings and over samples alike: another seed trains another model, and other
     samples would have been judged in another way.
 
-    Formula: m ± √((t(0.975, S - 1) · s / √S)² + (t(0.975, n - 1) · e / √n)²), where s is the deviation over seeds of the
-    mean difference, and e the deviation over samples of the difference averaged over seeds.
+    Formula: m ± √((t(0.975, S - 1) · s / √S)² + (t(0.975, n - 1) · e / √n)²), where s is the deviation over seeds of
+    the mean difference, and e the deviation over samples of the difference averaged over seeds.
 
     Args:
         ours: Scores of shape `(seeds, samples)`.

@@ -30,6 +30,10 @@ class Trial(NamedTuple):
     seed: int
     epochs: int
 
+    def over(self, epochs: int) -> Trial:
+        """The same over other epochs."""
+        return Trial(self.candidate, self.seed, epochs)
+
 
 class OutOfTimeError(Exception):
     """Raised from `on_epoch` to end a training of which nothing is kept."""
@@ -67,6 +71,7 @@ def train(
     on_epoch: OnEpoch = lambda epoch, score: None,
     *,
     keep_at: Path | None = None,
+    on_model: Callable[[Any], object] = lambda model: None,
 ) -> Outcome:
     """Train a copy of a candidate from the start, and score it.
 
@@ -80,6 +85,7 @@ def train(
         epochs: Epochs at most, at least 1.
         on_epoch: Called after every epoch.
         keep_at: A `.keras` file for the trained model, or None to let it go.
+        on_model: Called with the copy before it is trained.
 
     Returns:
         The outcome. A training that fails, or whose loss is no number, has one as well.
@@ -94,6 +100,7 @@ def train(
     watch = _Watch(data, scorer, on_epoch)
     try:
         fresh = fresh_copy(candidate.model, keep_trained=candidate.keeps_weights)
+        on_model(fresh.model)
         history = _fit(candidate.plan or TrainingPlan(), fresh.model, data, seed, epochs, watch)
         failure = _not_a_number(history)
         scores = None if failure else scorer(fresh.model, data.judging, data.batch_size)

@@ -9,8 +9,8 @@ import keras
 
 from advisor.graph import keras_internals as internals
 from advisor.graph import read_graph
-from advisor.rewrite.cloning import custom_objects
-from advisor.rewrite.rebuild import rebuild
+from advisor.rewrite.errors import RewriteError
+from advisor.rewrite.rebuild import built_anew, rebuild
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +54,13 @@ def fresh_copy(model: Any, *, keep_trained: bool = False) -> FreshCopy:
     graph = read_graph(model)
     copy = rebuild(graph).model
     try:
-        config = keras.saving.serialize_keras_object(model)
-        operations = [model, *(node.operation for node in graph.nodes.values())]
-        with keras.saving.custom_object_scope(custom_objects(operations)):
-            source = internals.model_from_config(_unseeded(config), safe_mode=False)
-        drawn, wanted = source.variables, copy.variables
-        if [tuple(v.shape) for v in drawn] != [tuple(v.shape) for v in wanted]:
-            raise ValueError("it comes with other variables when it is made from its configuration")
-    except Exception as error:
-        return FreshCopy(copy, f"`{model.name}` began with the same weights each time, as it cannot be built: {error}")
-    for variable, new in zip(wanted, drawn, strict=True):
+        source = built_anew(graph)
+        if [tuple(v.shape) for v in source.variables] != [tuple(v.shape) for v in copy.variables]:
+            raise RewriteError("built anew, it has other variables")
+    except RewriteError as error:
+        return FreshCopy(copy, f"`{model.name}` began with the same weights each time: {error}")
+    _draw_in_spite_of_seeds(source)
+    for variable, new in zip(copy.variables, source.variables, strict=True):
         if not is_kept(variable, keep_trained=keep_trained):
             variable.assign(new)
     return FreshCopy(copy)
@@ -76,11 +73,11 @@ def is_kept(variable: Any, *, keep_trained: bool) -> bool:
     return keep_trained or not variable.trainable
 
 
-def _unseeded(part: Any) -> Any:
-    """A configuration whose initializers have no seed, which would draw the same values every time."""
-    if isinstance(part, dict):
-        settings = part.get("config")
-        if str(part.get("module")).startswith("keras.initializers") and isinstance(settings, dict):
-            return {**part, "config": {key: None if key == "seed" else value for key, value in settings.items()}}
-        return {key: _unseeded(value) for key, value in part.items()}
-    return [_unseeded(item) for item in part] if isinstance(part, list) else part
+def _draw_in_spite_of_seeds(model: Any) -> None:
+    """Draw random values again by new initializers: one with a seed, or used before, draws the same every time."""
+    for layer in internals.layer_tree(model):
+        for variable in internals.own_variables(layer):
+            initializer = getattr(layer, f"{variable.name}_initializer", None)
+            if isinstance(initializer, keras.initializers.Initializer) and "seed" in initializer.get_config():
+                unseeded = type(initializer).from_config({**initializer.get_config(), "seed": None})
+                variable.assign(unseeded(variable.shape, dtype=variable.dtype))

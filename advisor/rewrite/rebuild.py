@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,13 +78,7 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
     _refuse_what_cannot_change(graph, edits)
     ways = Ways(graph, edits)
     _refuse_hidden_sharing(graph, ways)
-    operations = [graph.model, *(node.operation for node in graph.nodes.values())]
-    inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
-    with (
-        strategy_scope(graph.model),
-        keras.saving.custom_object_scope(custom_objects(operations)),
-        internals.room_for_depth(len(operations) + inserted),
-    ):
+    with _room_to_build(graph, edits):
         try:
             with internals.deferred_variables():
                 builder = _Builder(graph, edits, ways)
@@ -100,6 +95,35 @@ def rebuild(graph: ModelGraph, edits: Sequence[Edit] = ()) -> Rebuilt:
         _set_trainable(graph, alike, [edit for edit in edits if isinstance(edit, SetTrainable)])
         carry_compile_state(graph.model, model, [edit for edit in edits if isinstance(edit, ConfigureLoss)], old_of)
     return Rebuilt(model, weight_map, tuple(builder.notes))
+
+
+def built_anew(graph: ModelGraph) -> Any:
+    """A new model like the one behind the graph, with the values that its initializers draw, and not compiled.
+
+    Args:
+        graph: Graph of the model.
+
+    Returns:
+        The new model; its variables are those of `rebuild` in the same order.
+
+    Raises:
+        RewriteError: If a part cannot be rebuilt.
+    """
+    with _room_to_build(graph, ()):
+        return _or_rewrite_error(_Builder(graph, (), Ways(graph, ())), graph)
+
+
+@contextmanager
+def _room_to_build(graph: ModelGraph, edits: Sequence[Edit]) -> Iterator[None]:
+    """Where a model is built as the one behind the graph was: its strategy, its classes, its depth."""
+    operations = [graph.model, *(node.operation for node in graph.nodes.values())]
+    inserted = sum(len(edit.specs) for edit in edits if isinstance(edit, (InsertBefore, InsertAfter)))
+    with (
+        strategy_scope(graph.model),
+        keras.saving.custom_object_scope(custom_objects(operations)),
+        internals.room_for_depth(len(operations) + inserted),
+    ):
+        yield
 
 
 def _or_rewrite_error(builder: _Builder, graph: ModelGraph) -> Any:

@@ -52,16 +52,15 @@ def labels_by_output(names: tuple[str, ...], labels: Any) -> dict[str, Any]:
     return {name: label for name, label in zip(names, flat, strict=True) if label is not None}
 
 
-def task_metric(labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool | None = None) -> SampleMetric | None:
+def task_metric(labels: np.ndarray, outputs: np.ndarray) -> SampleMetric | None:
     """The metric that fits labels and outputs; None where they do not fit each other.
 
-    An output of one value for labels of 0 and 1 is a probability with its boundary at 0.5, or a logit with the
-    boundary at 0. Where it is not told which, it is taken for a probability where all lie from 0 to 1.
+    An output of one value for labels of 0 and 1 is taken for a probability where all lie from 0 to 1, with its
+    boundary at 0.5, and for a logit with the boundary at 0 otherwise.
 
     Args:
         labels: Labels, of shape `(samples, …)`.
         outputs: What the model returned for the samples.
-        from_logits: Whether the outputs are logits; None to judge by their range.
 
     Returns:
         The metric.
@@ -85,8 +84,7 @@ def task_metric(labels: np.ndarray, outputs: np.ndarray, *, from_logits: bool | 
     if same is None:
         return None
     if np.isin(same, (0, 1)).all():
-        are_logits = outputs.min() < 0 or outputs.max() > 1 if from_logits is None else from_logits
-        boundary = 0.0 if are_logits else 0.5
+        boundary = 0.5 if outputs.min() >= 0 and outputs.max() <= 1 else 0.0
         return SampleMetric("binary accuracy", lambda y: _means((y > boundary) == (same > 0)))
     return SampleMetric(MEAN_ABSOLUTE_ERROR, lambda y: _means(np.abs(y - same)))
 

@@ -13,8 +13,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Each worker has one processor.
-for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-    os.environ.setdefault(variable, "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import argparse
 import multiprocessing
@@ -32,6 +33,11 @@ QUICK_BATCH_SIZES = (8, 64)
 
 def main() -> None:
     options = _options()
+    if options.render:
+        from benchmarks.advice.page import render
+
+        render(options.folder)
+        return
     cells = [cell for cell in CELLS if _is_wanted(cell, options)]
     arms = [name for name in ARMS if options.arms is None or name in options.arms.split(",")]
     for cell in cells:
@@ -63,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--arms", help="names of arms, with commas between")
     parser.add_argument("--again", help="arms that are to decide anew, with commas between")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--render", action="store_true", help="write docs/benchmarks.md from what is measured")
     parser.add_argument("--folder", type=Path, default=FOLDER)
     return parser.parse_args()
 

@@ -10,13 +10,19 @@ import keras
 import numpy as np
 
 from advisor import Advice, advise
+from advisor.race.candidates import candidates_of
+from advisor.race.schedule import ORIGINAL
 from advisor.training import TrainingPlan
 from benchmarks.advice.menu import NORMS, Draft, changed, menu, with_norm
 from benchmarks.advice.tasks import Task
+from benchmarks.advice.training import fresh
 
 AS_WRITTEN, STATIC, MEASURED = "as written", "static advice", "measured advice"
 RACE, BATCH_NORM, RANDOM, SEARCH = "race", "BN everywhere", "random fixes", "search"
 ARMS = (AS_WRITTEN, STATIC, MEASURED, RACE, BATCH_NORM, RANDOM, SEARCH)
+
+RACE_TRAININGS = 10
+"""Budget of the race, in trainings over all epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,25 +76,37 @@ def random_fixes(task: Task, count: int) -> Decision:
 def static_advice(task: Task, batch_size: int) -> Decision:
     """What the structure of the model and the length of the run say."""
     steps = -(-len(task.parts.train[0]) // batch_size)
-    return _advised(task, batch_size=batch_size, epochs=task.epochs_at(batch_size), steps_per_epoch=steps)
+    return _advised(lambda: _advice(task, batch_size, steps_per_epoch=steps))
 
 
 def measured_advice(task: Task, batch_size: int) -> Decision:
     """What `advise` says when it is given the data too."""
-    return _advised(
-        task,
-        batch_size=batch_size,
-        epochs=task.epochs_at(batch_size),
-        data=task.parts.train,
-        validation_data=task.parts.validation,
-    )
+    return _advised(lambda: _advice(task, batch_size, data=task.parts.train, validation_data=task.parts.validation))
 
 
-def _advised(task: Task, **known: object) -> Decision:
-    from benchmarks.advice.training import fresh
-
+def raced(task: Task, batch_size: int) -> Decision:
+    """What wins the race of the measured advice with its parts and alternatives, the model as written among them."""
     begin = time.perf_counter()
-    advice = advise(built(task, 0).model, **known)
+    advice = _advice(task, batch_size, data=task.parts.train, validation_data=task.parts.validation)
+    field = {candidate.name: candidate for candidate in candidates_of(advice).candidates}
+    rivals = {name: (candidate.model, candidate.plan) for name, candidate in field.items() if name != ORIGINAL}
+    result = advice.race(
+        task.parts.train, task.parts.validation, budget=f"{RACE_TRAININGS} trials", candidates=rivals, verbose=0
+    )
+    seconds = time.perf_counter() - begin
+    winner = field[result.winner or ORIGINAL]
+    draft = Draft(winner.model, winner.plan or TrainingPlan())
+    said = {"winner": winner.name, "sentence": result.sentence, "took part": [one.name for one in result.standings]}
+    return Decision(lambda seed: fresh(draft, seed), said, round(seconds, 2))
+
+
+def _advice(task: Task, batch_size: int, **known: object) -> Advice:
+    return advise(built(task, 0).model, batch_size=batch_size, epochs=task.epochs_at(batch_size), **known)
+
+
+def _advised(ask: Callable[[], Advice]) -> Decision:
+    begin = time.perf_counter()
+    advice = ask()
     rewritten = advice.rewrite()
     seconds = time.perf_counter() - begin
     draft = Draft(rewritten.model, advice.plan)

@@ -123,6 +123,7 @@ def _decided(cell: Cell, name: str, record: Record) -> Decision:
         arm.AS_WRITTEN: lambda: arm.as_written(task),
         arm.STATIC: lambda: arm.static_advice(task, cell.batch_size),
         arm.MEASURED: lambda: arm.measured_advice(task, cell.batch_size),
+        arm.RACE: lambda: arm.raced(task, cell.batch_size),
         arm.BATCH_NORM: lambda: arm.batch_norm_everywhere(task),
         arm.RANDOM: lambda: arm.random_fixes(task, changes_of(record)),
         arm.SEARCH: lambda: search(task, cell.batch_size, SEARCH_FACTOR * seconds_of(record)),

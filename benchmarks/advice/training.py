@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from advisor.rewrite.fresh_values import fresh_copy
 from benchmarks.advice.menu import Draft
 from benchmarks.advice.tasks import Task
 
 GROUPS = 50
-"""Parts of the test samples whose points are kept one by one: how they vary tells how far other samples might differ."""
+"""Parts of the test samples whose points are kept one by one: how they vary tells how far others might differ."""
 WORST = -100.0
 """Points that count for a regression that diverged; R² has no lower end."""
 
@@ -74,9 +75,7 @@ def train(draft: Draft, task: Task, batch_size: int, seed: int) -> Outcome:
 def fresh(draft: Draft, seed: int) -> Draft:
     """The draft with initial values drawn anew, as if the model had just been built; adapted statistics stay."""
     keras.utils.set_random_seed(seed)
-    saving = keras.saving
-    model = saving.deserialize_keras_object(saving.serialize_keras_object(draft.model))
-    return Draft(model, draft.plan)
+    return Draft(fresh_copy(draft.model).model, draft.plan)
 
 
 def _points(model: keras.Model, task: Task, part: tuple[np.ndarray, np.ndarray]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import keras
@@ -12,14 +13,14 @@ from advisor.race.statistics import interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.loss_curves import STEPS_A_POINT, compiled, loss_curve
-from benchmarks.claims.networks import plain_convolutions
+from benchmarks.claims.networks import Norm, fast_batch_norm, plain_convolutions
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import colour
 from benchmarks.claims.training import TUNING_SEED
 from benchmarks.datasets import parts
 
 PER_STAGE = {"3 convolutions": 1, "9 convolutions": 3}
-ARMS = ("BN", "none")
+ARMS: Mapping[str, Norm | None] = {"BN": fast_batch_norm, "none": None}
 RATES = (0.01, 0.03, 0.1, 0.3)
 STEPS, TARGET = 300, 0.8
 WINDOW = 3
@@ -28,14 +29,14 @@ WINDOW = 3
 
 @cache
 def trainable(arm: str, depth: str) -> keras.Model:
-    return compiled(plain_convolutions(arm == "BN", PER_STAGE[depth]), keras.optimizers.SGD(momentum=0.9))
+    return compiled(plain_convolutions(ARMS[arm], PER_STAGE[depth]), keras.optimizers.SGD(momentum=0.9))
 
 
 def curve(depth: str, arm: str, rate: float, seed: int, steps: int) -> list[float]:
     """Training losses."""
     samples = parts("fashion_mnist", 4000, 1000, 1000, seed).train
     keras.utils.set_random_seed(seed)
-    beginning = plain_convolutions(arm == "BN", PER_STAGE[depth])
+    beginning = plain_convolutions(ARMS[arm], PER_STAGE[depth])
     model = restarted(trainable(arm, depth), beginning, rate)
     return loss_curve(model, samples, steps=steps, seed=seed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 import keras
@@ -12,27 +13,27 @@ from advisor.race.statistics import interval, paired_difference
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run
 from benchmarks.claims.conditions import verdict_of, with_interval
 from benchmarks.claims.loss_curves import compiled, loss_curve
-from benchmarks.claims.networks import plain_convolutions
+from benchmarks.claims.networks import Norm, fast_batch_norm, plain_convolutions
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import curves
 from benchmarks.datasets import parts
 from benchmarks.short_runs import accuracy
 
-ARMS = ("BN", "none")
+ARMS: Mapping[str, Norm | None] = {"BN": fast_batch_norm, "none": None}
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 STEPS, NEAR = 200, 10
 
 
 @cache
 def trainable(arm: str) -> keras.Model:
-    return compiled(plain_convolutions(arm == "BN", per_stage=2), keras.optimizers.SGD(momentum=0.9))
+    return compiled(plain_convolutions(ARMS[arm], per_stage=2), keras.optimizers.SGD(momentum=0.9))
 
 
 def trained(arm: str, rate: float, seed: int, steps: int) -> float:
     """Test accuracy in percent."""
     samples = parts("fashion_mnist", 4000, 1000, 2000, seed)
     keras.utils.set_random_seed(seed)
-    beginning = plain_convolutions(arm == "BN", per_stage=2)
+    beginning = plain_convolutions(ARMS[arm], per_stage=2)
     model = restarted(trainable(arm), beginning, rate)
     loss_curve(model, samples.train, steps=steps, seed=seed)
     return accuracy(model, samples.test)

@@ -149,7 +149,7 @@ def draw(figures: Figures, figure: Figure) -> None:
     axes = figure.subplots()
     dots(axes, {f"{title}: {found['chosen']}": differences(found) for title, found in figures.items()})
     axes.axvline(0, color="black", linewidth=1)
-    axes.set(xlabel="points of test accuracy that augmentation makes")
+    axes.set(xlabel="gain in test accuracy (points)")
 
 
 CLAIM = Claim(

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers
 
+Norm = Callable[[], keras.Layer]
 
-def plain_convolutions(batch_norm: bool, per_stage: int, filters: Sequence[int] = (16, 32, 64)) -> keras.Model:
-    """Stages of convolutions, each begun by one of stride 2, without shortcuts; batch normalization between or none.
 
-    Weights by He et al. 2015, as the units are rectified. The moving averages forget fast enough (momentum 0.9) for
-    the few hundred steps of these claims, which are not about them.
+def fast_batch_norm() -> keras.Layer:
+    """Batch normalization whose averages forget fast enough for a few hundred steps, in claims not about them."""
+    return layers.BatchNormalization(momentum=0.9)
+
+
+def plain_convolutions(
+    norm: Norm | None,
+    per_stage: int,
+    filters: Sequence[int] = (16, 32, 64),
+    image_shape: tuple[int, int, int] = (28, 28, 1),
+) -> keras.Model:
+    """Stages of convolutions, each begun by one of stride 2, without shortcuts; a normalization after each or none.
+
+    Weights by He et al. 2015, as the units are rectified.
     """
-    model = keras.Sequential([keras.Input((28, 28, 1))])
+    model = keras.Sequential([keras.Input(image_shape)])
     for width in filters:
         for position in range(per_stage):
             convolution = layers.Conv2D(
@@ -22,12 +33,12 @@ def plain_convolutions(batch_norm: bool, per_stage: int, filters: Sequence[int] 
                 3,
                 strides=1 if position else 2,
                 padding="same",
-                use_bias=not batch_norm,
+                use_bias=norm is None,
                 kernel_initializer="he_normal",
             )
             model.add(convolution)
-            if batch_norm:
-                model.add(layers.BatchNormalization(momentum=0.9))
+            if norm is not None:
+                model.add(norm())
             model.add(layers.ReLU())
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(10))

@@ -70,7 +70,9 @@ class UnaugmentedImages(Rule):
     What it does:
         Speaks for image classification with fewer than 5,000 images of each class, of at least 16 pixels in height and
         width, and no augmentation layer in the model. Looks at the pixels: ink on paper (digits, letters, line
-        drawings) must not be mirrored. What a data set augments by itself cannot be seen.
+        drawings) must not be mirrored. Silent in runs of
+        fewer than 20 epochs, in which augmentation costs more than it brings. What a data set augments by itself cannot
+        be seen.
 
     Why it matters:
         A network that sees the same images in every epoch learns them by heart, noise and all. Shifted, turned and
@@ -112,8 +114,8 @@ class UnaugmentedImages(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         data = small_unaugmented_set(facts, "image")
-        # The layers go by the axis order that Keras is set to.
-        if data is None or not _are_large_enough(data) or keras.config.image_data_format() != "channels_last":
+        changes = () if data is None else suitable_augmentation(data)
+        if data is None or not changes:
             return
         drawn = bool(data.document_like)
         kind = "ink on paper, not to be mirrored" if drawn else "images"
@@ -125,7 +127,7 @@ class UnaugmentedImages(Rule):
             plan=(
                 PlanChange(
                     "augmentation",
-                    {"layers": _for_drawings() if drawn else _for_photographs(data)},
+                    {"layers": changes},
                     "shift, turn and zoom the training images"
                     if drawn
                     else "mirror, shift and recolour the training images",
@@ -133,6 +135,21 @@ class UnaugmentedImages(Rule):
             ),
             measurements=(samples_per_class(data),),
         )
+
+
+def suitable_augmentation(data: DataFacts) -> tuple[LayerSpec, ...]:
+    """Changes of images that leave what they show, for photographs or for drawings.
+
+    Args:
+        data: Facts of the training data.
+
+    Returns:
+        The layers, in order; none for anything but images, or for images too small to be shifted.
+    """
+    # The layers go by the axis order that Keras is set to.
+    if data.modality != "image" or keras.config.image_data_format() != "channels_last" or not _are_large_enough(data):
+        return ()
+    return _for_drawings() if data.document_like else _for_photographs(data)
 
 
 def _are_large_enough(data: DataFacts) -> bool:

@@ -19,9 +19,6 @@ from advisor.rules.registry import rule
 ALPHA = 0.2
 """Keras's own default, from the paper's range of 0.1 to 0.4 for ImageNet."""
 
-FEWEST_EPOCHS = 20
-"""In shorter runs a network hardly learns the images as they are."""
-
 _LOSSES = frozenset({"CategoricalCrossentropy", "SparseCategoricalCrossentropy"})
 
 
@@ -94,12 +91,10 @@ class UnmixedImages(Rule):
 
     def check(self, facts: Facts) -> Iterator[Finding]:
         data = small_set(facts, "image")
-        epochs, heads = facts.training.epochs, facts.model.heads
+        heads = facts.model.heads
         if data is None or len(data.inputs[0].shape) != 3 or len(heads) != 1:
             return
         if heads[0].loss is None or heads[0].loss.name not in _LOSSES:
-            return
-        if epochs is not None and epochs < FEWEST_EPOCHS:
             return
         yield self.finding(
             message=f"{data.samples_per_class:,.0f} training images of each class, and nothing between two of them",

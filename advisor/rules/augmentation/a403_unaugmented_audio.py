@@ -73,7 +73,8 @@ class UnaugmentedAudio(Rule):
         Speaks for the classification of spectrograms or waveforms with fewer than 5,000 recordings of each class and no
         augmentation layer in the model. What they are is told by the layers that read them (`STFTSpectrogram`,
         `MelSpectrogram`) and by the values: decibels, logarithms or magnitudes that fall along one axis; or at least
-        2,000 steps that swing around 0. What a data set augments by itself cannot be seen.
+        2,000 steps that swing around 0. Silent in runs of fewer than 20 epochs (A401). What a data
+        set augments by itself cannot be seen.
 
     Why it matters:
         A network that hears the same recordings in every epoch learns the voice and the room, not the word. With masked

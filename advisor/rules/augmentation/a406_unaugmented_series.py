@@ -57,8 +57,8 @@ class UnaugmentedSeries(Rule):
 
     What it does:
         Speaks for the classification of series with fewer than 5,000 of each class and no augmentation layer in the
-        model, unless a `Masking` layer needs padding to stay as it is. What a data set augments by itself cannot be
-        seen.
+        model, unless a `Masking` layer needs padding to stay as it is. Silent in runs of fewer than 8 epochs, 20 with
+        recurrent layers, or 200 steps. What a data set augments by itself cannot be seen.
 
     Why it matters:
         A network that sees the same series in every epoch learns the noise of the sensor with the signal. Um et al.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from advisor.facts import DataFacts, Facts, Kind, Measurement
+from advisor.rules.exposure import epochs_to_learn, is_too_short_to_overfit
 
 FEW_PER_CLASS = 5000
 """CIFAR-10 has 5,000 images of each class, and every published result on it rests on augmentation."""
@@ -16,12 +17,15 @@ def small_set(facts: Facts, *modalities: str) -> DataFacts | None:
         *modalities: What the data must look like.
 
     Returns:
-        Data of one input and of one class per sample, with less than `FEW_PER_CLASS` samples of each.
+        Data of one input and of one class per sample, with less than `FEW_PER_CLASS` samples of each, in a run that
+        is long enough to learn them by heart.
     """
     data = facts.data
     if data is None or data.modality not in modalities or len(data.inputs) != 1 or len(facts.graph.inputs) > 1:
         return None
     if facts.model.task != "classification" or data.samples_per_class is None:
+        return None
+    if is_too_short_to_overfit(facts, epochs_to_learn(facts, data.modality)):
         return None
     return data if data.samples_per_class < FEW_PER_CLASS else None
 

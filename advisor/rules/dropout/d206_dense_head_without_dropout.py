@@ -14,6 +14,7 @@ from advisor.facts import Facts, Head, Kind, LayerFacts
 from advisor.graph import InsertBefore, LayerSpec
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.dropout.places import is_active, takes_dropout
+from advisor.rules.exposure import is_too_short_to_overfit
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
 from advisor.rules.registry import rule
 
@@ -79,7 +80,8 @@ class DenseHeadWithoutDropout(Rule):
 
     What it does:
         Counts the trainable weights of the dense layers at the end of the model and divides them by the number of
-        training samples. From one weight per sample on it asks for dropout, unless there is some in the head.
+        training samples. From one weight per sample on it asks for dropout, unless there is some in the head or the
+        run is planned to end before 200 steps, in which nothing is learned by heart.
 
     Why it matters:
         Such a head can learn the samples by heart. Dropout trains an ensemble of thinned heads that share weights, and
@@ -135,7 +137,7 @@ class DenseHeadWithoutDropout(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        if facts.data is None or not facts.data.samples:
+        if facts.data is None or not facts.data.samples or is_too_short_to_overfit(facts, 1):
             return
         for head in {head.linear: head for head in facts.model.heads}.values():
             dense = _dense_layers(facts, head)

@@ -14,6 +14,7 @@ from advisor.graph import Configure
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.dropout.d206_dense_head_without_dropout import WEIGHTS_PER_SAMPLE, rate_for
 from advisor.rules.dropout.places import is_active
+from advisor.rules.exposure import is_too_short_to_overfit
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
 from advisor.rules.registry import rule
 
@@ -42,7 +43,7 @@ class RecurrentWithoutDropout(Rule):
     What it does:
         Counts the trainable weights of all recurrent layers and divides them by the number of training samples (of
         labels, where there is one for every step). From one weight per sample on it asks for dropout, unless there is
-        some in these layers or right beside them.
+        some in these layers or right beside them, or the run is planned to end before 20 epochs (D206).
 
     Why it matters:
         A recurrent layer sees the same weights at every step and learns small sets by heart, as a dense head does
@@ -101,6 +102,8 @@ class RecurrentWithoutDropout(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
+        if is_too_short_to_overfit(facts):
+            return
         recurrent = [
             layer
             for layer in facts.of_kind(Kind.RECURRENT)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from advisor.facts import ArrayFacts, DataFacts, Facts, Measurement
-from advisor.graph import InsertAfter
+from advisor.facts import ArrayFacts, DataFacts, Facts, Head, Measurement
+from advisor.graph import InsertAfter, LayerSpec
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
 from advisor.rules.inputs.scaling import (
@@ -20,6 +20,7 @@ from advisor.rules.inputs.scaling import (
     off_scale,
     scaling_layer,
 )
+from advisor.rules.penalties.r302_l2_with_adam import ADAPTIVE
 from advisor.rules.registry import rule
 
 LARGEST_TARGET = 10.0
@@ -36,6 +37,8 @@ _ERRORS = frozenset(
         "log_cosh",
     ]
 )
+
+_SCALING = (layers.Rescaling, layers.Normalization)
 
 OTHER_SCALE = 4.0
 OTHER_PLACE = 2.0
@@ -85,10 +88,15 @@ def _normalization(scale: float, *, constant: bool = False) -> keras.layers.Laye
     return layers.Normalization(mean=x.mean(axis=0).tolist(), variance=(np.sqrt(variance) ** 2).tolist())
 
 
-def _regression() -> keras.Model:
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(8, activation="relu"), layers.Dense(1)])
-    model.compile("sgd", "mse")
+def _regression(optimizer: str, *behind: keras.layers.Layer) -> keras.Model:
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(8, activation="relu"), layers.Dense(1), *behind])
+    model.compile(optimizer, "mse")
     return model
+
+
+def _to_prices() -> keras.layers.Layer:
+    prices = _prices()[1]
+    return layers.Rescaling(float(prices.std()), float(prices.mean()))
 
 
 def _prices() -> tuple[np.ndarray, np.ndarray]:
@@ -125,8 +133,9 @@ class UnpreparedInputs(Rule):
 
     Fix:
         Inserts `Rescaling(1 / 255)` behind the input for pixels, else `Normalization` with the mean and variance
-        measured, by feature for tables and series. Features that do not vary are only shifted. Safety: retrain. NaN
-        and infinite values, labels, and sequences padded with zeros are left to you.
+        measured, by feature for tables and series. Features that do not vary are only shifted. For labels, inserts a
+        last `Rescaling` by their mean and deviation, where the only output is linear and the optimizer is Adam or one
+        of its kin. Safety: retrain. NaN and infinite values, and sequences padded with zeros are left to you.
     """
 
     code = "H606"
@@ -147,6 +156,7 @@ class UnpreparedInputs(Rule):
             lambda: _of_features(layers.BatchNormalization()),
             {"data": lambda: _table(300)},
         ),
+        Case("an output on the labels' scale", lambda: _regression("adam", _to_prices()), {"data": _prices}),
         Case("a trained model", _of_features, {"data": lambda: _table(300), "trained": True}),
     )
     INVALID = (
@@ -180,7 +190,13 @@ class UnpreparedInputs(Rule):
             ),
         ),
         Case("NaN and infinity among the inputs", _of_features, {"data": _spoilt}),
-        Case("labels of a regression around 300", _regression, {"data": _prices}),
+        Case(
+            "labels of a regression around 300",
+            lambda: _regression("adam"),
+            {"data": _prices},
+            lambda: _regression("adam", _to_prices()),
+        ),
+        Case("labels around 300 under plain SGD", lambda: _regression("sgd"), {"data": _prices}),
         Case(
             "validation images that were not divided by 255",
             _of_images,
@@ -253,15 +269,16 @@ class UnpreparedInputs(Rule):
         if facts.model.trained is not None or (head.loss and head.loss.name not in _ERRORS):
             return
         magnitude = math.hypot(target.mean, target.deviation)
-        if not magnitude > LARGEST_TARGET:
+        if not magnitude > LARGEST_TARGET or facts[head.path].cls in _SCALING:
             return
+        rescaling = _rescaled(facts, head, target)
         yield self.finding(
             head.path,
             message=f"the labels have mean {target.mean:.3g} and deviation {target.deviation:.3g}; a new network's "
             "outputs are near 0 with deviation 1",
             why="The first thousands of steps go into moving the output there, and a squared error is in square units "
-            f"of the labels. Train on `(y - {target.mean:.6g}) / {target.deviation:.6g}`, and undo it on predictions, "
-            "as with a last `Rescaling` layer in the model that is shipped.",
+            f"of the labels.{'' if rescaling else _unscaled_by_hand(target)}",
+            fix=rescaling,
             measurements=(
                 _measured("root mean square of the labels", magnitude, facts.data.looked_at, LARGEST_TARGET),
             ),
@@ -289,6 +306,27 @@ class UnpreparedInputs(Rule):
                 _measured("deviation, validation to training", ratio, facts.validation.looked_at, OTHER_SCALE),
             ),
         )
+
+
+def _unscaled_by_hand(target: ArrayFacts) -> str:
+    return (
+        f" Train on `(y - {target.mean:.6g}) / {target.deviation:.6g}`, and undo it on predictions, as with a last "
+        "`Rescaling` layer in the model that is shipped."
+    )
+
+
+def _rescaled(facts: Facts, head: Head, target: ArrayFacts) -> Fix | None:
+    """A last layer that brings the output to the scale of the labels.
+
+    None where outputs have names to be kept, an activation bounds them, or the steps are not of one size whatever the
+    gradient: a squared error's gradient grows with the scale, and plain SGD would leap.
+    """
+    optimizer = facts.model.optimizer
+    suits = optimizer is None or optimizer in ADAPTIVE
+    if len(facts.model.heads) > 1 or head.activation not in (None, "linear") or not suits or not target.deviation > 0:
+        return None
+    spec = LayerSpec(layers.Rescaling, {"scale": target.deviation, "offset": target.mean})
+    return Fix(f"bring the output of `{head.path}` to the labels' scale", (InsertAfter(head.path, (spec,)),), "retrain")
 
 
 def _measured(name: str, value: float, samples: int, threshold: float) -> Measurement:
