@@ -39,7 +39,7 @@ def draw(figures: Figures, figure: Figure) -> None:
 
 CLAIM = Claim(
     code="C01",
-    statement="X = [[1, 2, 3], [4, 5, 6]]: batch normalization gives [[-1, -1, -1], [1, 1, 1]], by a variance of 2.25.",
+    statement="X = [[1, 2, 3], [4, 5, 6]]: batch normalization gives [[-1, -1, -1], [1, 1, 1]], by a variance of 2.25",
     how="`keras.layers.BatchNormalization(epsilon=0)` in training mode on X, rows as samples. The figure is often"
     " called a standard deviation; it is the variance.",
     measure=measure,
