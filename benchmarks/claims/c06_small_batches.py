@@ -104,15 +104,18 @@ def measure(run: Run) -> Figures:
     tuned = {}
     for batch_size in BATCH_SIZES:
         momenta = [found["BN", batch_size]["momenta"] for found in outcomes]
-        best = max(
-            map(str, MOMENTA), key=lambda one, momenta=momenta: np.mean([found[one]["validation"] for found in momenta])
-        )
+        best = _best_momentum(momenta)
         tuned[str(batch_size)] = float(best)
         errors["BN"][str(batch_size)] = [_error(found[DEFAULT]) for found in momenta]
         errors["BN tuned"][str(batch_size)] = [_error(found[best]) for found in momenta]
         for arm in TRAINED[1:]:
             errors[arm][str(batch_size)] = [_error(found[arm, batch_size]) for found in outcomes]
     return {"rates": rates, "momenta": tuned, "errors": errors}
+
+
+def _best_momentum(outcomes: Sequence[dict[str, dict[str, float]]]) -> str:
+    """The momentum with the best mean accuracy on validation images."""
+    return max(map(str, MOMENTA), key=lambda one: float(np.mean([found[one]["validation"] for found in outcomes])))
 
 
 def _error(found: dict[str, float]) -> float:
@@ -176,7 +179,7 @@ def draw(figures: Figures, figure: Figure) -> None:
     curves(axes, range(len(BATCH_SIZES)), by_seed)
     axes.set_xticks(range(len(BATCH_SIZES)), [str(size) for size in BATCH_SIZES])
     axes.set(xlabel="batch size (images)", ylabel="error on test images (%)")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 CLAIM = Claim(
