@@ -168,7 +168,7 @@ def draw(figures: Figures, figure: Figure) -> None:
     curves(axes, range(len(BATCH_SIZES)), by_seed)
     axes.set_xticks(range(len(BATCH_SIZES)), [str(size) for size in BATCH_SIZES])
     axes.set(xlabel="batch size (images)", ylabel="error on test images (%)")
-    axes.legend(loc="upper left", ncols=2)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 CLAIM = Claim(
