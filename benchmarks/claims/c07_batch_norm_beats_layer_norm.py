@@ -26,7 +26,7 @@ ARMS: Mapping[str, Norm] = {
 }
 SETS = {"Fashion-MNIST": "fashion_mnist", "CIFAR-10": "cifar10"}
 SHAPES = {"Fashion-MNIST": (28, 28, 1), "CIFAR-10": (32, 32, 3)}
-RATES = (0.02, 0.05, 0.1, 0.2)
+RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2)
 SAMPLES, BATCH, EPOCHS = 3200, 64, 8
 
 
@@ -39,7 +39,8 @@ def trainable(arm: str, name: str, rate: float, steps: int) -> keras.Model:
     model = network(arm, name)
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(schedule, 0.9), loss, steps_per_execution=20, jit_compile=False)
+    # With SGD and momentum LN learns less here, by 9 points on CIFAR-10.
+    model.compile(keras.optimizers.Adam(schedule), loss, steps_per_execution=20, jit_compile=False)
     return model
 
 
@@ -102,7 +103,7 @@ CLAIM = Claim(
     code="C07",
     statement="Where both fit (a CNN and an adequate batch), BN beats LN.",
     how=f"Plain networks of 6 convolutions on {SAMPLES:,} images of Fashion-MNIST and of CIFAR-10, drawn anew for "
-    f"every seed, batches of {BATCH}, {EPOCHS} epochs of SGD with momentum 0.9 and cosine decay. For each arm the best "
+    f"every seed, batches of {BATCH}, {EPOCHS} epochs of Adam with cosine decay. For each arm the best "
     f"rate of {listed([f'{rate:g}' for rate in RATES])} on 1,000 validation images with a seed of its own; accuracy on "
     "4,000 test images. BN's averages have momentum 0.9, which fits the length of the runs. LN is taken in both forms "
     "there are for images: over all positions and channels of a sample (GN with one group), and over the channels at "

@@ -22,7 +22,7 @@ from keras_normpack import LayerNormGRU
 
 LAYER_NORMS = ("LN", "LN within")
 UNITS, BATCH, STEPS = 32, 32, 600
-RATES = (2e-3, 5e-3, 1e-2)
+RATES = (5e-3, 1e-2, 2e-2, 4e-2)
 SETS: Mapping[str, tuple[int, int]] = {"Crop": (23, 2), "ElectricDevices": (24, 4)}
 """Steps in time, and values of the series that are read in one."""
 

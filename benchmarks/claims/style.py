@@ -78,7 +78,8 @@ def curves(axes: Axes, positions: Sequence[float], seeds: Mapping[str, Sequence[
         axes.plot(positions, [one.mean for one in found], color=shade, marker="o", markersize=3.5, label=name)
         if len(rows) > 1:
             low, high = [one.low for one in found], [one.high for one in found]
-            axes.fill_between(positions, low, high, color=shade, alpha=0.15, linewidth=0)
+            # Rounded, so that the last bit of a sum does not change the picture's names of its parts.
+            axes.fill_between(positions, np.round(low, 9), np.round(high, 9), color=shade, alpha=0.15, linewidth=0)
 
 
 def dots(axes: Axes, seeds: Mapping[str, Sequence[float]]) -> None:
