@@ -56,6 +56,11 @@ def new_figure(width: float = 7.2, height: float = 3.4) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, the same bytes each time."""
+    # Matplotlib names parts of an SVG by their coordinates, and its layout solver leaves the last bits to chance.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(side, 6) for side in axes.get_position().bounds])
     figure.savefig(path, format="svg", metadata={"Date": None})
 
 
