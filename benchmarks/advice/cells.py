@@ -18,8 +18,8 @@ from benchmarks.advice import arms as arm
 from benchmarks.advice.arms import Decision
 from benchmarks.advice.search import search
 from benchmarks.advice.tasks import BATCH_SIZES, TASKS, task_named
-from benchmarks.advice.training import Outcome, train
-from benchmarks.timing import RESULTS, write_json
+from benchmarks.advice.training import Outcome, train_and_test
+from benchmarks.timing import RESULTS, machine, write_json
 
 FOLDER = RESULTS / "advice"
 SEARCH_FACTOR = 10
@@ -44,11 +44,18 @@ class Cell:
         return folder / f"{self.task.lower().replace(' ', '-')}-{self.batch_size}.json"
 
     def record(self, folder: Path = FOLDER) -> Record:
-        """What is known so far."""
+        """What is known so far of the task as it is now."""
+        task = task_named(self.task)
+        nothing: Record = {
+            "task": self.task,
+            "batch size": self.batch_size,
+            "settings": {"data": task.data, "sizes": list(task.sizes), "epochs": task.epochs_at(self.batch_size)},
+            "machine": machine(),
+            "arms": {},
+        }
         path = self.path(folder)
-        if path.exists():
-            return json.loads(path.read_text("utf-8"))
-        return {"task": self.task, "batch size": self.batch_size, "arms": {}}
+        known = json.loads(path.read_text("utf-8")) if path.exists() else nothing
+        return known if known["settings"] == nothing["settings"] else nothing
 
 
 # The quickest first.
@@ -81,7 +88,7 @@ def measure(cell: Cell, arms: Sequence[str], seeds: Sequence[int], folder: Path 
         for seed in seeds:
             if str(seed) not in known["outcomes"]:
                 keras.backend.clear_session()
-                outcome = train(decision.draft(seed), task, cell.batch_size, seed)
+                outcome = train_and_test(decision.draft(seed), task, cell.batch_size, seed)
                 known["outcomes"][str(seed)] = _as_data(outcome)
                 write_json(cell.path(folder), record)
                 yield f"{cell.task}, batch {cell.batch_size}, {name}, seed {seed}: {outcome.points:.1f}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import keras
 import numpy as np
@@ -19,26 +19,35 @@ WORST = -100.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Trained:
     """What a training came to.
 
     Attributes:
-        points: Points of the test part: hundredths of accuracy, or of R².
-        groups: Points of each group of test samples; their mean is `points`.
-        validation: Points of the validation part.
+        validation: Points of the validation part: hundredths of accuracy, or of R².
         epochs: Epochs that were run.
-        seconds: Seconds of training, without the tests.
+        seconds: Seconds of training, without validation of the end.
     """
 
-    points: float
-    groups: tuple[float, ...]
     validation: float
     epochs: int
     seconds: float
 
 
-def train(draft: Draft, task: Task, batch_size: int, seed: int) -> Outcome:
-    """Train a draft for as long as its task says.
+@dataclass(frozen=True)
+class Outcome(Trained):
+    """What a training came to on the test part.
+
+    Attributes:
+        points: Points of the test part.
+        groups: Points of each group of test samples; their mean is `points`.
+    """
+
+    points: float
+    groups: tuple[float, ...]
+
+
+def train(draft: Draft, task: Task, batch_size: int, seed: int) -> Trained:
+    """Train a draft for as long as its task says; the test part is not touched.
 
     Args:
         draft: Model and plan; the model is trained in place.
@@ -47,7 +56,7 @@ def train(draft: Draft, task: Task, batch_size: int, seed: int) -> Outcome:
         seed: Seed of the order of samples and of everything random in the layers.
 
     Returns:
-        The outcome.
+        What it came to on the validation part.
     """
     keras.utils.set_random_seed(seed)
     x, y = task.parts.train
@@ -62,13 +71,18 @@ def train(draft: Draft, task: Task, batch_size: int, seed: int) -> Outcome:
         verbose=0,
     )
     seconds = time.perf_counter() - begin
+    validation = _points(draft.model, task, task.parts.validation).mean()
+    return Trained(round(float(validation), 3), len(history.epoch), round(seconds, 2))
+
+
+def train_and_test(draft: Draft, task: Task, batch_size: int, seed: int) -> Outcome:
+    """Train a draft, and test it once; arguments as those of `train`."""
+    trained = train(draft, task, batch_size, seed)
     groups = _points(draft.model, task, task.parts.test)
     return Outcome(
+        **asdict(trained),
         points=round(float(groups.mean()), 3),
         groups=tuple(round(float(group), 2) for group in groups),
-        validation=round(float(_points(draft.model, task, task.parts.validation).mean()), 3),
-        epochs=len(history.epoch),
-        seconds=round(seconds, 2),
     )
 
 

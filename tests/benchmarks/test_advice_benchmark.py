@@ -72,13 +72,13 @@ def _described(draft):
 def trainings(monkeypatch):
     """Counts the trainings of cells."""
     done = []
-    train = cells.train
+    train = cells.train_and_test
 
     def counting(draft, task, batch_size, seed):
         done.append(seed)
         return train(draft, task, batch_size, seed)
 
-    monkeypatch.setattr(cells, "train", counting)
+    monkeypatch.setattr(cells, "train_and_test", counting)
     return done
 
 
@@ -93,6 +93,15 @@ def test_a_cell_goes_on_where_it_was_interrupted(tmp_path, trainings):
     outcomes = cell.record(tmp_path)["arms"][AS_WRITTEN]["outcomes"]
     groups = np.array([float(group) for group in outcomes["0"]["groups"].split()])
     assert groups.mean() == pytest.approx(outcomes["0"]["points"], abs=0.01)
+
+
+def test_a_record_of_other_settings_is_not_gone_on_with(tmp_path):
+    cell = Cell("wine MLP", 64)
+    kept = {**cell.record(tmp_path), "arms": {AS_WRITTEN: {}}}
+    for epochs, arms_known in ((kept["settings"]["epochs"], {AS_WRITTEN: {}}), (1, {})):
+        kept["settings"]["epochs"] = epochs
+        cell.path(tmp_path).write_text(json.dumps(kept), "utf-8")
+        assert cell.record(tmp_path)["arms"] == arms_known
 
 
 def test_an_arm_that_decides_as_before_is_not_trained_again(tmp_path, trainings, monkeypatch):
@@ -113,7 +122,7 @@ def test_an_arm_that_decides_as_before_is_not_trained_again(tmp_path, trainings,
 def test_a_training_repeats_itself():
     task = task_named("wine MLP")
     keras.backend.clear_session()
-    first, second = (cells.train(arms.batch_norm_everywhere(task).draft(3), task, 64, 3) for _ in range(2))
+    first, second = (cells.train_and_test(arms.batch_norm_everywhere(task).draft(3), task, 64, 3) for _ in range(2))
     assert first.groups == second.groups
 
 
