@@ -218,6 +218,7 @@ def _check_survivals(model: keras.Model, rewrite: Rewrite) -> None:
     kept = _shapes(old_graph.root.structure) == _shapes(new_graph.root.structure)
     _demand(kept, 5, "the input structure of the model changed")
     _demand(_output_shapes(model) == _output_shapes(new), 5, "the output structure of the model changed")
+    _demand(_output_names(model) == _output_names(new), 5, "outputs changed names")
     for path in set(_operations(old_graph)) & set(_operations(new_graph)) - removed:
         old_layer, new_layer = old_graph.nodes[path].operation, new_graph.nodes[path].operation
         if isinstance(old_layer, keras.Layer):
@@ -243,6 +244,14 @@ def _output_shapes(model: keras.Model) -> Any:
     if functional is None:
         return _shapes(model.compute_output_spec(read_graph(model).root.structure))
     return _shapes(output_structure(functional))
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Names by which losses and labels may call the outputs, where they are those of layers."""
+    functional = None if isinstance(model, keras.Sequential) else functional_form(model)
+    if functional is None or isinstance(output_structure(functional), Mapping):
+        return []
+    return list(functional.output_names)
 
 
 def _shapes(structure: Any) -> Any:

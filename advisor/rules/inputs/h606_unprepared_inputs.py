@@ -99,6 +99,28 @@ def _to_prices() -> keras.layers.Layer:
     return layers.Rescaling(float(prices.std()), float(prices.mean()))
 
 
+def _to_dict(*behind: keras.layers.Layer) -> keras.Model:
+    inputs = keras.Input((3,))
+    price = layers.Dense(1)(layers.Dense(8, activation="relu")(inputs))
+    for layer in behind:
+        price = layer(price)
+    model = keras.Model(inputs, {"price": price})
+    model.compile("adam", {"price": "mse"})
+    return model
+
+
+def _by_layer() -> keras.Model:
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, layers.Dense(1, name="price")(inputs))
+    model.compile("adam", {"price": "mse"})
+    return model
+
+
+def _named_prices() -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    x, prices = _prices()
+    return x, {"price": prices}
+
+
 def _prices() -> tuple[np.ndarray, np.ndarray]:
     x, _ = _table()
     return x, 300.5 + 40 * x[:, 0]
@@ -134,8 +156,9 @@ class UnpreparedInputs(Rule):
     Fix:
         Inserts `Rescaling(1 / 255)` behind the input for pixels, else `Normalization` with the mean and variance
         measured, by feature for tables and series. Features that do not vary are only shifted. For labels, inserts a
-        last `Rescaling` by their mean and deviation, where the only output is linear and the optimizer is Adam or one
-        of its kin. Safety: retrain. NaN and infinite values, and sequences padded with zeros are left to you.
+        last `Rescaling` by their mean and deviation, where the only output is linear, the optimizer is Adam or one of
+        its kin, and the model is Sequential or gives a dict: any other output goes by the name of its last layer, and
+        would lose it. Safety: retrain. NaN and infinite values, and sequences padded with zeros are left to you.
     """
 
     code = "H606"
@@ -196,7 +219,9 @@ class UnpreparedInputs(Rule):
             {"data": _prices},
             lambda: _regression("adam", _to_prices()),
         ),
+        Case("labels around 300 of a named output", _to_dict, {"data": _named_prices}, lambda: _to_dict(_to_prices())),
         Case("labels around 300 under plain SGD", lambda: _regression("sgd"), {"data": _prices}),
+        Case("labels around 300 of an output that goes by its layer", _by_layer, {"data": _prices}),
         Case(
             "validation images that were not divided by 255",
             _of_images,
@@ -318,12 +343,13 @@ def _unscaled_by_hand(target: ArrayFacts) -> str:
 def _rescaled(facts: Facts, head: Head, target: ArrayFacts) -> Fix | None:
     """A last layer that brings the output to the scale of the labels.
 
-    None where outputs have names to be kept, an activation bounds them, or the steps are not of one size whatever the
+    None where the output would lose its name, an activation bounds it, or the steps are not of one size whatever the
     gradient: a squared error's gradient grows with the scale, and plain SGD would leap.
     """
-    optimizer = facts.model.optimizer
-    suits = optimizer is None or optimizer in ADAPTIVE
-    if len(facts.model.heads) > 1 or head.activation not in (None, "linear") or not suits or not target.deviation > 0:
+    model = facts.model
+    if len(model.heads) > 1 or model.outputs_named_by_layers or head.activation not in (None, "linear"):
+        return None
+    if not (model.optimizer is None or model.optimizer in ADAPTIVE) or not target.deviation > 0:
         return None
     spec = LayerSpec(layers.Rescaling, {"scale": target.deviation, "offset": target.mean})
     return Fix(f"bring the output of `{head.path}` to the labels' scale", (InsertAfter(head.path, (spec,)),), "retrain")
