@@ -14,7 +14,7 @@ from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.networks import Norm, fast_batch_norm, plain_convolutions
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import dots
-from benchmarks.claims.training import best_rate
+from benchmarks.claims.training import at_best_rates, compiled_with_cosine
 from benchmarks.claims.wording import points
 from benchmarks.datasets import parts
 from benchmarks.short_runs import accuracy, train
@@ -36,12 +36,8 @@ def network(arm: str, name: str) -> keras.Model:
 
 @cache
 def trainable(arm: str, name: str, rate: float, steps: int) -> keras.Model:
-    model = network(arm, name)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     # With SGD and momentum LN learns less here, by 9 points on CIFAR-10.
-    model.compile(keras.optimizers.Adam(schedule), loss, steps_per_execution=20, jit_compile=False)
-    return model
+    return compiled_with_cosine(network(arm, name), rate, steps)
 
 
 def trained(name: str, arm: str, rate: float, seed: int, epochs: int) -> dict[str, float]:
@@ -57,18 +53,7 @@ def trained(name: str, arm: str, rate: float, seed: int, epochs: int) -> dict[st
 
 def measure(run: Run) -> Figures:
     epochs, rates = (1, RATES[1:2]) if run.quick else (EPOCHS, RATES)
-    figures: Figures = {}
-    for name in SETS:
-        best = {arm: best_rate(run, trained, rates, name=name, arm=arm, epochs=epochs) for arm in ARMS}
-        accuracies = {
-            arm: [
-                run.cell(trained, name=name, arm=arm, rate=best[arm], seed=seed, epochs=epochs)["test"]
-                for seed in run.seeds
-            ]
-            for arm in ARMS
-        }
-        figures[name] = {"rates": best, "accuracy": accuracies}
-    return figures
+    return {name: at_best_rates(run, trained, ARMS, rates, name=name, epochs=epochs) for name in SETS}
 
 
 def advantages(figures: Figures) -> dict[str, Interval]:

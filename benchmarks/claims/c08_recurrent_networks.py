@@ -14,7 +14,7 @@ from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of, with_interval
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import dots
-from benchmarks.claims.training import best_rate
+from benchmarks.claims.training import at_best_rates, compiled_with_cosine
 from benchmarks.claims.wording import points
 from benchmarks.datasets import Pair, Parts, parts
 from benchmarks.short_runs import accuracy, train
@@ -52,11 +52,7 @@ def network(name: str, arm: str, classes: int) -> keras.Model:
 
 @cache
 def trainable(name: str, arm: str, classes: int, rate: float, steps: int) -> keras.Model:
-    model = network(name, arm, classes)
-    schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(schedule), loss, steps_per_execution=20, jit_compile=False)
-    return model
+    return compiled_with_cosine(network(name, arm, classes), rate, steps)
 
 
 def series(name: str, seed: int) -> Parts:
@@ -81,18 +77,7 @@ def trained(name: str, arm: str, rate: float, seed: int, steps: int) -> dict[str
 
 def measure(run: Run) -> Figures:
     steps, rates = (40, RATES[1:2]) if run.quick else (STEPS, RATES)
-    figures: Figures = {}
-    for name in SETS:
-        best = {arm: best_rate(run, trained, rates, name=name, arm=arm, steps=steps) for arm in ARMS}
-        accuracies = {
-            arm: [
-                run.cell(trained, name=name, arm=arm, rate=best[arm], seed=seed, steps=steps)["test"]
-                for seed in run.seeds
-            ]
-            for arm in ARMS
-        }
-        figures[name] = {"rates": best, "accuracy": accuracies}
-    return figures
+    return {name: at_best_rates(run, trained, ARMS, rates, name=name, steps=steps) for name in SETS}
 
 
 def advantages(figures: Figures) -> dict[str, Interval]:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from advisor.race.statistics import interval
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of
+from benchmarks.claims.networks import pooled_convolutions
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.standardizing import standardized
 from benchmarks.claims.style import dots
@@ -60,23 +61,11 @@ SETS: Mapping[str, Small] = {
 SAME_SPEAKERS, NEW_SPEAKERS = "spoken digits, same speakers", "spoken digits, new speakers"
 
 
-def network(shape: tuple[int, ...]) -> keras.Model:
-    model = keras.Sequential([keras.Input(shape)])
-    for filters in (16, 32, 64):
-        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-        model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.ReLU())
-        model.add(layers.MaxPooling2D())
-    model.add(layers.GlobalAveragePooling2D())
-    model.add(layers.Dense(10))
-    return model
-
-
 @cache
 def trainable(shape: tuple[int, ...], steps: int) -> keras.Model:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rate = keras.optimizers.schedules.CosineDecay(RATE, steps)
-    return compiled(network(shape), loss, keras.optimizers.Adam(rate))
+    return compiled(pooled_convolutions(shape), loss, keras.optimizers.Adam(rate))
 
 
 def _with_channels(pair: Pair) -> Pair:
@@ -91,7 +80,7 @@ def trained(name: str, way: str, seed: int, epochs: int) -> Figures:
     training, held, test = (_with_channels(pair) for pair in (drawn.train, drawn.validation, drawn.test))
     shape, steps = training[0].shape[1:], epochs * small.train // BATCH
     keras.utils.set_random_seed(seed)
-    beginning = network(shape)
+    beginning = pooled_convolutions(shape)
     model = restarted(trainable(shape, steps), beginning)
     augmentation = () if way == NONE else small.ways[way]()
 

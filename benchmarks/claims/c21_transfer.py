@@ -13,6 +13,7 @@ from advisor.race.statistics import Interval, paired_difference
 from advisor.rewrite import pretrained_backbone
 from benchmarks.claims.claim import Claim, Figures, Judgement, Run, Verdict
 from benchmarks.claims.conditions import listed, verdict_of
+from benchmarks.claims.networks import pooled_convolutions
 from benchmarks.claims.restarts import restarted
 from benchmarks.claims.style import curves
 from benchmarks.claims.training import best_rate
@@ -76,15 +77,7 @@ def first_of_each_class(pair: Pair, per_class: int) -> Pair:
 
 
 def small_network(shape: tuple[int, ...]) -> keras.Model:
-    model = keras.Sequential([keras.Input(shape)])
-    for filters in (16, 32, 64):
-        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
-        model.add(layers.BatchNormalization(momentum=0.9))
-        model.add(layers.ReLU())
-        model.add(layers.MaxPooling2D())
-    for layer in (layers.GlobalAveragePooling2D(), layers.Dropout(0.2), layers.Dense(10)):
-        model.add(layer)
-    return model
+    return pooled_convolutions(shape, layers.Dropout(0.2))
 
 
 def new_head(shape: tuple[int, ...]) -> keras.Model:

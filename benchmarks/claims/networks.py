@@ -43,3 +43,24 @@ def plain_convolutions(
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(10))
     return model
+
+
+def pooled_convolutions(shape: tuple[int, ...], *before_head: keras.Layer) -> keras.Model:
+    """Three blocks of convolution, batch normalization and pooling, and a head of ten classes.
+
+    Args:
+        shape: Shape of a sample, `(height, width, channels)`.
+        *before_head: Layers between the blocks and the head, such as dropout.
+
+    Returns:
+        The network, which ends in logits.
+    """
+    model = keras.Sequential([keras.Input(shape)])
+    for filters in (16, 32, 64):
+        model.add(layers.Conv2D(filters, 3, padding="same", use_bias=False))
+        model.add(fast_batch_norm())
+        model.add(layers.ReLU())
+        model.add(layers.MaxPooling2D())
+    for layer in (layers.GlobalAveragePooling2D(), *before_head, layers.Dense(10)):
+        model.add(layer)
+    return model

@@ -70,9 +70,8 @@ class UnaugmentedImages(Rule):
     What it does:
         Speaks for image classification with fewer than 5,000 images of each class, of at least 16 pixels in height and
         width, and no augmentation layer in the model. Looks at the pixels: ink on paper (digits, letters, line
-        drawings) must not be mirrored. Silent in runs of
-        fewer than 20 epochs, in which augmentation costs more than it brings. What a data set augments by itself cannot
-        be seen.
+        drawings) must not be mirrored. Silent in runs of fewer than 20 epochs, in which augmentation costs more than it
+        brings, or 200 steps. What a data set augments by itself cannot be seen.
 
     Why it matters:
         A network that sees the same images in every epoch learns them by heart, noise and all. Shifted, turned and

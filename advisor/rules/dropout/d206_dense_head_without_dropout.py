@@ -137,7 +137,7 @@ class DenseHeadWithoutDropout(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        if facts.data is None or not facts.data.samples or is_too_short_to_overfit(facts, 1):
+        if facts.data is None or not facts.data.samples or is_too_short_to_overfit(facts, fewest_epochs=1):
             return
         for head in {head.linear: head for head in facts.model.heads}.values():
             dense = _dense_layers(facts, head)
