@@ -80,8 +80,6 @@ class ModelFacts:
         learning_rate: The optimizer's learning rate, or None.
         trained: Why the model looks trained, or None when it does not.
         decayed_vectors: Paths of the biases, scales and offsets on which the optimizer's decay works.
-        outputs_named_by_layers: Whether losses, metrics and labels may call the outputs by the names of their layers:
-            those of a functional model whose outputs are no dict.
     """
 
     params: int
@@ -98,7 +96,6 @@ class ModelFacts:
     learning_rate: LearningRate | None
     trained: str | None
     decayed_vectors: tuple[str, ...] = ()
-    outputs_named_by_layers: bool = False
 
 
 def model_facts(
@@ -140,8 +137,6 @@ def model_facts(
             for variable in graph.model.trainable_variables
             if variable.name in _VECTORS and decays(optimizer, variable)
         ),
-        outputs_named_by_layers=graph.root.kind == "functional"
-        and not isinstance(output_structure(functional_form(graph.model)), Mapping),
     )
 
 

@@ -36,11 +36,41 @@ def carry_compile_state(old: Any, new: Any, loss_edits: Sequence[ConfigureLoss],
             stacklevel=2,
         )
         return
+    arguments = {**arguments, **by_new_names(arguments, old, new)}
     for key in ("metrics", "weighted_metrics"):
         arguments[key] = keras.tree.map_structure(_fresh_metric, arguments.get(key))
     arguments["loss"] = _changed_loss(arguments.get("loss"), new, loss_edits)
     new.compile(**arguments)
     _carry_optimizer_state(old, new, old_of)
+
+
+def by_new_names(arguments: Mapping[str, Any], old: Any, new: Any) -> dict[str, Any]:
+    """Arguments of `compile` that go by the names of output layers, by those of the new model.
+
+    The only output may get another name, where a layer is put behind it or taken away.
+
+    Args:
+        arguments: Arguments by name.
+        old: The model they were for.
+        new: The model they are to be for.
+
+    Returns:
+        Those that are dicts by output, with the new names.
+    """
+    renamed = dict(zip(_names_of_layers(old), _names_of_layers(new), strict=True))
+    return {
+        key: {renamed.get(name, name): value for name, value in arguments[key].items()}
+        for key in ("loss", "loss_weights", "metrics", "weighted_metrics")
+        if isinstance(arguments.get(key), Mapping)
+    }
+
+
+def _names_of_layers(model: Any) -> list[str]:
+    """What `compile` calls the outputs, where those are names of layers and no keys of a dict."""
+    functional = None if isinstance(model, keras.Sequential) else internals.functional_form(model)
+    if functional is None or isinstance(internals.output_structure(functional), Mapping):
+        return []
+    return list(functional.output_names)
 
 
 def _fresh(thing: Any) -> Any:

@@ -109,10 +109,13 @@ def _to_dict(*behind: keras.layers.Layer) -> keras.Model:
     return model
 
 
-def _by_layer() -> keras.Model:
+def _by_layer(*behind: keras.layers.Layer) -> keras.Model:
     inputs = keras.Input((3,))
-    model = keras.Model(inputs, layers.Dense(1, name="price")(inputs))
-    model.compile("adam", {"price": "mse"})
+    price = layers.Dense(1)(layers.Dense(8, activation="relu")(inputs))
+    for layer in behind:
+        price = layer(price)
+    model = keras.Model(inputs, price)
+    model.compile("adam", {model.output_names[0]: "mse"}, metrics={model.output_names[0]: ["mae"]})
     return model
 
 
@@ -156,9 +159,8 @@ class UnpreparedInputs(Rule):
     Fix:
         Inserts `Rescaling(1 / 255)` behind the input for pixels, else `Normalization` with the mean and variance
         measured, by feature for tables and series. Features that do not vary are only shifted. For labels, inserts a
-        last `Rescaling` by their mean and deviation, where the only output is linear, the optimizer is Adam or one of
-        its kin, and the model is Sequential or gives a dict: any other output goes by the name of its last layer, and
-        would lose it. Safety: retrain. NaN and infinite values, and sequences padded with zeros are left to you.
+        last `Rescaling` by their mean and deviation, where the only output is linear and the optimizer is Adam or one
+        of its kin. Safety: retrain. NaN and infinite values, and sequences padded with zeros are left to you.
     """
 
     code = "H606"
@@ -219,9 +221,14 @@ class UnpreparedInputs(Rule):
             {"data": _prices},
             lambda: _regression("adam", _to_prices()),
         ),
+        Case(
+            "labels around 300 of an output that its loss calls by its layer",
+            _by_layer,
+            {"data": _prices},
+            lambda: _by_layer(_to_prices()),
+        ),
         Case("labels around 300 of a named output", _to_dict, {"data": _named_prices}, lambda: _to_dict(_to_prices())),
         Case("labels around 300 under plain SGD", lambda: _regression("sgd"), {"data": _prices}),
-        Case("labels around 300 of an output that goes by its layer", _by_layer, {"data": _prices}),
         Case(
             "validation images that were not divided by 255",
             _of_images,
@@ -343,13 +350,12 @@ def _unscaled_by_hand(target: ArrayFacts) -> str:
 def _rescaled(facts: Facts, head: Head, target: ArrayFacts) -> Fix | None:
     """A last layer that brings the output to the scale of the labels.
 
-    None where the output would lose its name, an activation bounds it, or the steps are not of one size whatever the
+    None where there are several outputs, an activation bounds it, or the steps are not of one size whatever the
     gradient: a squared error's gradient grows with the scale, and plain SGD would leap.
     """
-    model = facts.model
-    if len(model.heads) > 1 or model.outputs_named_by_layers or head.activation not in (None, "linear"):
-        return None
-    if not (model.optimizer is None or model.optimizer in ADAPTIVE) or not target.deviation > 0:
+    optimizer = facts.model.optimizer
+    suits = optimizer is None or optimizer in ADAPTIVE
+    if len(facts.model.heads) > 1 or head.activation not in (None, "linear") or not suits or not target.deviation > 0:
         return None
     spec = LayerSpec(layers.Rescaling, {"scale": target.deviation, "offset": target.mean})
     return Fix(f"bring the output of `{head.path}` to the labels' scale", (InsertAfter(head.path, (spec,)),), "retrain")
