@@ -57,7 +57,8 @@ def by_new_names(arguments: Mapping[str, Any], old: Any, new: Any) -> dict[str, 
     Returns:
         Those that are dicts by output, with the new names.
     """
-    renamed = dict(zip(_names_of_layers(old), _names_of_layers(new), strict=True))
+    # A Sequential has no names for its output, so that nothing of it goes by them.
+    renamed = dict(zip(_names_of_layers(old), _names_of_layers(new), strict=False))
     return {
         key: {renamed.get(name, name): value for name, value in arguments[key].items()}
         for key in ("loss", "loss_weights", "metrics", "weighted_metrics")

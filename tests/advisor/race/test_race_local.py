@@ -103,7 +103,12 @@ def test_the_study_tells_every_training(whole):
     assert trial.user_attrs["title"] == "the original"
     assert trial.user_attrs["seconds"] > 0
     assert set(states(whole.study)) == {"COMPLETE"}
-    optuna.visualization.plot_intermediate_values(whole.study)
+
+
+def test_optuna_draws_the_study(whole):
+    plots = pytest.importorskip("optuna.visualization.matplotlib")
+    axes = plots.plot_intermediate_values(whole.study)
+    assert len(axes.get_lines()) == len(whole.study.trials)
 
 
 def test_time_that_is_over_ends_the_race(monkeypatch):
