@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from advisor.graph.edits import LayerSpec
 from advisor.graph.model_graph import Node, Shape
-from advisor.graph.source_code import plain_arguments
+from advisor.graph.source_code import code_of_layer, plain_arguments
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def describe_node(node: Node) -> NodeDescription:
         name=str(node.name),
         kind=kind,
         arguments=arguments or {},
-        code=None if arguments is None or node.is_input else _code(operation, arguments),
+        code=None if node.is_input else code_of_layer(operation),
         dtype=operation.compute_dtype,
         activation=_activation(operation),
         trainable=bool(operation.trainable) if _has_weights(operation) else None,
@@ -83,11 +82,6 @@ def _arguments(layer: Any) -> dict[str, Any] | None:
         return plain_arguments(layer)
     except Exception:
         return None  # a hand-written layer that does not tell them
-
-
-def _code(layer: Any, arguments: Mapping[str, Any]) -> str:
-    code = LayerSpec(type(layer), arguments).code()
-    return f"{code[:-1]}{'' if code.endswith('()') else ', '}name={layer.name!r})"
 
 
 def _activation(layer: Any) -> str | None:

@@ -33,9 +33,7 @@ def draw_model(
 
 
 class _Comparison:
-    def __init__(
-        self, graphs: Mapping[Side, ModelGraph], findings: Sequence[Finding], edits: Sequence[Edit]
-    ) -> None:
+    def __init__(self, graphs: Mapping[Side, ModelGraph], findings: Sequence[Finding], edits: Sequence[Edit]) -> None:
         self._graphs = graphs
         self._nodes = {side: _by_scope(graph) for side, graph in graphs.items()}
         self._removed = {edit.path for edit in edits if isinstance(edit, Remove)}
@@ -76,8 +74,10 @@ class _Comparison:
         moved = shared & self._removed
         same = {side: {path: path for path in own if path not in moved} for side, own in nodes.items()}
         if moved:
-            same = {side: {path: _apart_key(path, side) if path in moved else path for path in own}
-                    for side, own in nodes.items()}
+            same = {
+                side: {path: _apart_key(path, side) if path in moved else path for path in own}
+                for side, own in nodes.items()
+            }
         crossing = on_cycles(_edges(nodes, same))
         return moved | (crossing & shared)
 

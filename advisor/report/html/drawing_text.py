@@ -11,12 +11,14 @@ from typing import Any
 
 from advisor.graph.node_description import NodeDescription
 from advisor.report.html.model_drawing import Box, Group, Side, Status
+from advisor.report.wording import counted
 
 NAME_SIZE = 11.5
 LINE_SIZE = 10.0
 TAG_SIZE = 9.5
 LINE_HEIGHT = 15.0
 PADDING = 9.0
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -91,16 +93,6 @@ def changes_in(group: Group, side: Side) -> str:
     counts = group.counts()
     shown = (Status.CHANGED, Status.REMOVED if side is Side.BEFORE else Status.NEW)
     return ", ".join(f"{counts[status]} {status}" for status in shown if counts[status])
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun.
-
-    Example:
-    >>> counted(1, "layer"), counted(1200, "layer")
-    ('1 layer', '1,200 layers')
-    """
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def plain_text(text: str) -> str:

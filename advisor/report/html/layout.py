@@ -11,6 +11,7 @@ from advisor.report.html.drawing_text import Label, Shown, label_of_box, label_o
 from advisor.report.html.model_drawing import Box, Group, Item, Side, Status
 from advisor.report.html.pieces import Run, pieces_of
 from advisor.report.html.scene import PlacedBox, Point, Route, Scene, framed, stacked, turned
+from advisor.report.wording import counted
 
 GAP_ACROSS = 16.0
 GAP_ALONG = 20.0
@@ -24,9 +25,7 @@ _MARGIN = 2.0
 _ROOM_FOR_A_LINE = 6.0
 
 
-def scenes_of_run(
-    run: Run, sides: Sequence[Side], shown: Shown, *, sideways: bool = False
-) -> dict[Side, Scene]:
+def scenes_of_run(run: Run, sides: Sequence[Side], shown: Shown, *, sideways: bool = False) -> dict[Side, Scene]:
     """A run of each model, with equal rows and of equal size.
 
     Args:
@@ -80,7 +79,7 @@ def scenes_of_group(
             inner, sides, shown, expand_nested=expand_nested, expand_blocks=expand_blocks, sideways=sideways
         )
         for side in sides:
-            title = f"{inner.title} · {text.counted(inner.layers(side), 'layer')}"
+            title = f"{inner.title} · {counted(inner.layers(side), 'layer')}"
             stacks[side].append(framed(scenes[side], text.plain_text(title), margin=14, head=34))
 
     for piece in pieces_of(group, is_expanded):
@@ -171,9 +170,7 @@ def _height(label: Label) -> float:
     return text.LINE_HEIGHT * (1 + len(label.lines) + bool(label.codes)) + text.PADDING
 
 
-def _heights(
-    rows: Mapping[str, int], boxes: Mapping[Side, Mapping[str, _SizedBox]], *, sideways: bool
-) -> list[float]:
+def _heights(rows: Mapping[str, int], boxes: Mapping[Side, Mapping[str, _SizedBox]], *, sideways: bool) -> list[float]:
     """How much each row takes, whichever side needs most."""
     heights = [0.0] * (max(rows.values()) + 1)
     for own in boxes.values():
@@ -320,8 +317,6 @@ def _scene(
     for source, target, bends in columns.ways:
         if (source, target) in unknown:
             continue
-        through = [
-            (x + shift, y) for row, x in sorted(bends.items()) for y in (tops[row], tops[row] + heights[row])
-        ]
+        through = [(x + shift, y) for row, x in sorted(bends.items()) for y in (tops[row], tops[row] + heights[row])]
         routes.append(Route((begin(source), *through, arrive(target)), arrow=target != _BOTTOM))
     return Scene(width, end, tuple(placed.values()), tuple(routes))

@@ -158,9 +158,7 @@ def _take_page_style(element: ElementTree.Element) -> None:
     element.set("style", style)
 
 
-def _make_ids_own(
-    element: ElementTree.Element, referred: set[str], number: int, titles: Mapping[str, str]
-) -> None:
+def _make_ids_own(element: ElementTree.Element, referred: set[str], number: int, titles: Mapping[str, str]) -> None:
     name = element.get("id")
     if name is not None and name not in titles:
         if name in referred:
