@@ -17,7 +17,8 @@ class NodeDescription:
     Attributes:
         name: Name of its layer, nested model or operation.
         kind: Name of its class.
-        arguments: Plain arguments, besides the name, that differ from their defaults; empty where the layer does not tell them.
+        arguments: Plain arguments, besides the name, that differ from their defaults; empty where the layer does not
+            tell them.
         code: Python source that makes the layer; None for a bare operation and for a layer that does not tell its
             arguments.
         input_shapes: One shape per input.

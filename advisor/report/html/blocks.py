@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from advisor.report.html.model_drawing import Edge, Group, Item, ModelDrawing, Side
+from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, ModelDrawing, Side
 from advisor.report.html.ordering import in_order, parts_of
 
 MOST_ITEMS = 24
@@ -15,6 +15,8 @@ MOST_ITEMS = 24
 
 FEWEST_IN_BLOCK = 3
 """Fewer layers are no block."""
+
+_ENDS = frozenset({INPUT, OUTPUT})
 
 LONGEST_PATTERN = 12
 """So many parts may repeat as one pattern."""
@@ -90,7 +92,7 @@ class _Part:
 def _parts(group: Group) -> Iterator[Sequence[str]]:
     """The parts of a group; those that nothing cuts, such as a U-Net, by their chains."""
     order = [item.key for item in group.items]
-    for part in parts_of(order, group.edges):
+    for part in parts_of(order, group.edges, {item.key: item.sides for item in group.items}):
         if len(part) <= MOST_ITEMS:
             yield part
         else:
@@ -203,7 +205,9 @@ def _grouped(group: Group, blocks: Sequence[_Block | Item]) -> Group:
     """The group with its blocks as groups, and edges between those."""
     items = tuple(_as_group(block, group) if isinstance(block, _Block) else block for block in blocks)
     edges = _between(blocks, group.edges)
-    order = in_order([item.key for item in items], edges)
+    order = in_order(
+        [item.key for item in items], [edge for edge in edges if {edge.source, edge.target}.isdisjoint(_ENDS)]
+    )
     by_key = {item.key: item for item in items}
     return replace(group, items=tuple(by_key[key] for key in order), edges=edges)
 
@@ -216,7 +220,7 @@ def _as_group(block: _Block, parent: Group) -> Group:
         key=f"{items[0].key} … {items[-1].key}",
         title=block.title,
         items=tuple(items),
-        edges=tuple(edge for edge in parent.edges if edge.source in keys and edge.target in keys),
+        edges=tuple(_within(keys, parent.edges)),
         sides=sides,
     )
     if len(items) > MOST_ITEMS and any(isinstance(item, _Block) for item in block.items):
@@ -224,8 +228,19 @@ def _as_group(block: _Block, parent: Group) -> Group:
     return inner
 
 
+def _within(keys: set[str], edges: Sequence[Edge]) -> Iterator[Edge]:
+    """The edges of some items, where whatever else these read comes in, and what else reads them is out."""
+    found: dict[tuple[str, str, bool], set[Side]] = {}
+    for edge in edges:
+        if edge.source in keys or edge.target in keys:
+            source = edge.source if edge.source in keys else INPUT
+            target = edge.target if edge.target in keys else OUTPUT
+            found.setdefault((source, target, edge.known), set()).update(edge.sides)
+    return (Edge(source, target, frozenset(on), known) for (source, target, known), on in found.items())
+
+
 def _between(blocks: Sequence[_Block | Item], edges: Sequence[Edge]) -> tuple[Edge, ...]:
-    owner = {leaf.key: _key(block) for block in blocks for leaf in _leaves([block])}
+    owner = {leaf.key: _key(block) for block in blocks for leaf in _leaves([block])} | {end: end for end in _ENDS}
     sides: dict[tuple[str, str, bool], set[Side]] = {}
     for edge in edges:
         if edge.source in owner and edge.target in owner and owner[edge.source] != owner[edge.target]:

@@ -13,7 +13,10 @@ from advisor.report.wording import alike
 from advisor.rewrite import Rewrite
 from advisor.rules import Finding, Reference
 
-MOST_PLACES = 6
+Outcomes = Mapping[tuple[str, tuple[str, ...]], tuple[str, bool]]
+"""What became of a finding's fix, and whether it is mended, by code and layers."""
+
+MOST_PLACES = 3
 """So many places of a card are shown; the others are behind a line that opens."""
 
 
@@ -130,7 +133,7 @@ def _card(
     findings: Sequence[Finding],
     numbers: Mapping[int, int],
     graph: ModelGraph,
-    outcomes: Mapping[tuple[str, tuple[str, ...]], tuple[str, bool]],
+    outcomes: Outcomes | None,
     ids: Mapping[str, str],
 ) -> Card:
     first = findings[0]
@@ -151,11 +154,12 @@ def _place(
     finding: Finding,
     number: int,
     graph: ModelGraph,
-    outcomes: Mapping[tuple[str, tuple[str, ...]], tuple[str, bool]],
+    outcomes: Outcomes | None,
     ids: Mapping[str, str],
 ) -> Place:
     fix = finding.fix
-    outcome, is_applied = outcomes.get((finding.code, finding.layers), ("", False))
+    settled = "settled by another fix" if outcomes is not None and fix else ""
+    outcome, is_applied = (outcomes or {}).get((finding.code, finding.layers), (settled, bool(settled)))
     changes = [change_in_code(edit, graph) for edit in fix.edits if edit.path in graph.nodes] if fix else []
     return Place(
         number=number,
@@ -171,9 +175,9 @@ def _place(
     )
 
 
-def _outcomes(rewrite: Rewrite | None) -> dict[tuple[str, tuple[str, ...]], tuple[str, bool]]:
+def _outcomes(rewrite: Rewrite | None) -> Outcomes | None:
     if rewrite is None:
-        return {}
+        return None
     skipped = {(one.finding.code, one.finding.layers): (f"not applied: {one.reason}", False) for one in rewrite.skipped}
     applied = {(one.finding.code, one.finding.layers): ("applied", True) for one in rewrite.applied}
     return skipped | applied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,11 +13,11 @@ from advisor.graph.node_description import NodeDescription
 from advisor.report.html.model_drawing import Box, Group, Side, Status
 from advisor.report.wording import counted
 
-NAME_SIZE = 11.5
-LINE_SIZE = 10.0
-TAG_SIZE = 9.5
-LINE_HEIGHT = 15.0
-PADDING = 9.0
+NAME_SIZE = 13.0
+LINE_SIZE = 11.5
+TAG_SIZE = 11.0
+LINE_HEIGHT = 17.0
+PADDING = 10.0
 
 
 @dataclass(frozen=True)
@@ -147,26 +147,29 @@ def _summary(box: Box, side: Side) -> str:
     face = box.faces[side]
     if face.kind == "InputLayer":
         return f"InputLayer · {_shapes(face.output_shapes)}"
-    if box.status is Status.CHANGED:
-        notes = [f"{name}={_value(value)}" for name, value in _differing(box, side).items()]
-    else:
-        notes = [
-            f"{name}={value}" if isinstance(value, bool) else _value(value) for name, value in face.arguments.items()
-        ]
+    notes = _differences(box, side) if box.status is Status.CHANGED else _arguments(face)
     return f"{face.kind} · {', '.join(notes)}" if notes else face.kind
 
 
-def _differing(box: Box, side: Side) -> Mapping[str, Any]:
-    """The arguments of a layer that it does not have in common with what it was, or became; all of another class."""
+def _arguments(face: NodeDescription) -> list[str]:
+    return [f"{name}={value}" if isinstance(value, bool) else _value(value) for name, value in face.arguments.items()]
+
+
+def _differences(box: Box, side: Side) -> list[str]:
+    """What a layer does not have in common with what it was, or became; all arguments of one of another class."""
     face, other = box.faces[side], box.faces[Side.AFTER if side is Side.BEFORE else Side.BEFORE]
     if face.kind != other.kind:
-        return face.arguments
+        return _arguments(face)
     missing = object()
-    told = {name: value for name, value in face.arguments.items() if other.arguments.get(name, missing) != value}
-    for name in ("trainable", "dtype"):
-        if getattr(face, name) != getattr(other, name):
-            told[name] = getattr(face, name)
-    return told
+    own = [
+        f"{name}={_value(value)}"
+        for name, value in face.arguments.items()
+        if other.arguments.get(name, missing) != value
+    ]
+    gone = [f"no {name}={_value(value)}" for name, value in other.arguments.items() if name not in face.arguments]
+    trainable = [f"trainable={face.trainable}"] if face.trainable != other.trainable else []
+    dtype = [f"dtype={face.dtype}"] if face.dtype != other.dtype else []
+    return [*own, *gone, *trainable, *dtype]
 
 
 def _more_lines(face: NodeDescription, shown: Shown) -> list[str]:

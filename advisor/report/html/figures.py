@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def _draw_route(axes: Any, route: Route, palette: Palette, *, sideways: bool) ->
     axes.add_artist(
         FancyArrowPatch(
             path=_curve(route.points, sideways=sideways), arrowstyle="-|>" if route.arrow else "-",
-            mutation_scale=8, shrinkA=0, shrinkB=0, linewidth=1.2, color=palette.wire, clip_on=False,
+            mutation_scale=9, shrinkA=0, shrinkB=0, linewidth=1.2, color=palette.wire, clip_on=False,
         )
     )  # fmt: skip
 
@@ -125,7 +126,7 @@ def _curve(points: tuple[Point, ...], *, sideways: bool) -> Any:
     from matplotlib.path import Path as Curve
 
     corners, codes = [points[0]], [Curve.MOVETO]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         if abs((y0 - y1) if sideways else (x0 - x1)) < 0.5:
             corners.append((x1, y1))
             codes.append(Curve.LINETO)
@@ -142,8 +143,8 @@ def _parts(box: PlacedBox, palette: Palette, link: str | None, *, linked: bool) 
     from matplotlib.text import Text
 
     left, top = box.x - box.width / 2, box.y - box.height / 2
-    status = box.status or Status.KEPT
-    fill = palette.card if box.status is None else getattr(palette, f"{status}_fill")
+    status = box.status
+    fill = getattr(palette, f"{status}_fill")
     frame = FancyBboxPatch(
         (left, top), box.width, box.height, boxstyle="round,pad=0,rounding_size=6",
         facecolor=fill, edgecolor=getattr(palette, status), linewidth=1.0 if status is Status.KEPT else 1.6,
@@ -151,7 +152,7 @@ def _parts(box: PlacedBox, palette: Palette, link: str | None, *, linked: bool) 
     )  # fmt: skip
     frame.set_url(link)
     parts: list[Any] = [frame]
-    if box.status is None:
+    if box.is_group:
         # A second edge, as of a pile of sheets.
         parts.insert(0, FancyBboxPatch(
             (left + 4, top + 4), box.width, box.height, boxstyle="round,pad=0,rounding_size=6",

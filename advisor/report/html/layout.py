@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from advisor.report.html import drawing_text as text
 from advisor.report.html.drawing_text import Label, Shown, label_of_box, label_of_group
-from advisor.report.html.model_drawing import Box, Group, Item, Side, Status
+from advisor.report.html.model_drawing import Box, Group, Item, Side
 from advisor.report.html.pieces import Run, pieces_of
 from advisor.report.html.scene import PlacedBox, Point, Route, Scene, framed, stacked, turned
 from advisor.report.wording import counted
 
 GAP_ACROSS = 16.0
-GAP_ALONG = 20.0
+GAP_ALONG = 21.0
 
-_WIDEST = (250.0, 250.0, 176.0, 150.0)
+_WIDEST = (300.0, 262.0, 178.0, 160.0)
 """So wide is a box at most, by how many stand side by side, in pixels."""
 
 _NARROWEST = 96.0
@@ -121,10 +122,6 @@ class _SizedBox:
     width: float
     height: float
 
-    @property
-    def status(self) -> Status | None:
-        return self.item.status if isinstance(self.item, Box) else None
-
 
 def _boxes(run: Run, sides: Sequence[Side], shown: Shown, room: float) -> dict[Side, dict[str, _SizedBox]]:
     """The boxes of each side by key, all of one width."""
@@ -214,6 +211,9 @@ def _columns(
     number = {key: index for index, key in enumerate(keys)}
     graph = igraph.Graph(n=len(keys), edges=[(number[a], number[b]) for a, b in pairs], directed=True)
     layout = graph.layout_sugiyama(layers=[rows[key] for key in keys])
+    if _is_mirrored(layout.coords):
+        layout.mirror(0)
+        layout.edge_routing = [[[-x, y] for x, y in points] for points in layout.edge_routing]
     across = {key: (box.height if sideways else box.width) for key, box in boxes.items()}
     spots = [
         _Spot(rows[key], x, across.get(key, _ROOM_FOR_A_LINE)) for key, (x, _) in zip(keys, layout.coords, strict=True)
@@ -226,6 +226,15 @@ def _columns(
         for (a, b), points in zip(pairs, bends, strict=True)
     )
     return _Columns(compact.width, places, ways)
+
+
+def _is_mirrored(spots: Sequence[Sequence[float]]) -> bool:
+    """Whether most neighbours in a row stand in the other order than that of the model."""
+    by_row: defaultdict[float, list[float]] = defaultdict(list)
+    for x, row in spots:
+        by_row[row].append(x)
+    turns = [1 if one > other else -1 for row in by_row.values() for one, other in pairwise(row)]
+    return sum(turns) > 0
 
 
 @dataclass(frozen=True)
@@ -257,7 +266,7 @@ def _compacted(spots: Iterable[_Spot]) -> _Compacted:
     apart: dict[tuple[int, int], float] = {}
     for row in by_row.values():
         row.sort(key=lambda spot: spot.x)
-        for one, other in zip(row, row[1:], strict=False):
+        for one, other in pairwise(row):
             if one.x < other.x:
                 pair = (index[one.x], index[other.x])
                 apart[pair] = max(apart.get(pair, 0.0), (one.width + other.width) / 2 + GAP_ACROSS)
@@ -294,7 +303,8 @@ def _scene(
         key: PlacedBox(
             key=key,
             label=box.label,
-            status=box.status,
+            status=box.item.status,
+            is_group=isinstance(box.item, Group),
             x=columns.places[key] + shift,
             y=tops[rows[key]] + heights[rows[key]] / 2,
             width=box.width,

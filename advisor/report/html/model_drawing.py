@@ -56,6 +56,11 @@ class Box:
         """Name of its layer."""
         return next(iter(self.faces.values())).name
 
+    @property
+    def is_input(self) -> bool:
+        """Whether it is an input, and so no layer that anybody counts."""
+        return next(iter(self.faces.values())).kind == "InputLayer"
+
     def boxes(self) -> Iterator[Box]:
         """Itself, as a group has those in it."""
         yield self
@@ -86,7 +91,7 @@ class Group:
         key: What edges name it by; unique in the drawing.
         title: What it is called.
         items: What is in it, each after what it depends on.
-        edges: What those hand to each other.
+        edges: What those hand to each other, read from `INPUT` and hand to `OUTPUT`.
         kind: Class of the nested model or layer; empty for a block, whose items stand in the model itself.
         sides: The models that have it.
         own: The box of the nested model or layer itself; None for a block.
@@ -107,11 +112,19 @@ class Group:
 
     def layers(self, side: Side) -> int:
         """How many layers one of the models has in it; inputs are none."""
-        return sum(side in box.faces and box.faces[side].kind != "InputLayer" for box in self.boxes())
+        return sum(side in box.faces and not box.is_input for box in self.boxes())
 
     def counts(self) -> Counter[Status]:
         """How many of its boxes the rewrite did what to."""
-        return Counter(box.status for box in self.boxes())
+        return Counter(box.status for box in self.boxes() if not box.is_input)
+
+    @property
+    def status(self) -> Status:
+        """What became of it as a whole."""
+        own = Status.KEPT if self.own is None else self.own.status
+        if own in (Status.NEW, Status.REMOVED):
+            return own
+        return Status.KEPT if own is Status.KEPT and set(self.counts()) <= {Status.KEPT} else Status.CHANGED
 
     def findings(self) -> tuple[tuple[int, str], ...]:
         """The findings at anything in it, the group itself included."""
@@ -120,6 +133,9 @@ class Group:
 
 
 Item = Box | Group
+
+INPUT, OUTPUT = "\0in", "\0out"
+"""What edges of a group name by these comes into it and goes out of it."""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,16 @@ class ModelRows:
     rows: tuple[Row, ...]
     ids: Mapping[str, str]
 
+    @property
+    def fold(self) -> bool:
+        """Whether anything in it folds."""
+        return any(row.fold for row in self.rows)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether one drawing stands for both models."""
+        return any(picture.is_both for row in self.rows for picture in row.pictures)
+
 
 def rows_of(drawing: ModelDrawing) -> ModelRows:
     """Draw a model for a page.
@@ -111,7 +121,7 @@ class _Rows:
 
     def all(self) -> ModelRows:
         sides = self._drawing.sides
-        is_alike = len(sides) > 1 and set(self._drawing.root.counts()) <= {Status.KEPT}
+        is_alike = len(sides) > 1 and self._drawing.root.status is Status.KEPT
         return ModelRows(tuple(self._rows(self._drawing.root, sides[:1] if is_alike else sides, is_alike)), self._ids)
 
     def _rows(self, group: Group, sides: Sequence[Side], is_both: bool) -> Iterator[Row]:
@@ -148,12 +158,12 @@ class _Rows:
         name = self._block_id(group)
         if group.own is not None and Side.BEFORE in group.sides:
             self._ids[group.own.path] = name
-        is_alike = is_both or (len(sides) > 1 and set(group.counts()) <= {Status.KEPT} and _is_kept(group))
+        is_alike = is_both or (len(sides) > 1 and group.status is Status.KEPT)
         inner = sides[:1] if is_alike else sides
         return Fold(
             id=name,
             faces=tuple(self._face(group, side) if side in group.sides else None for side in sides),
-            status=_status(group),
+            status=group.status,
             codes=_codes(group),
             is_open=self._are_open,
             is_alike=is_alike,
@@ -168,16 +178,6 @@ class _Rows:
 
     def _block_id(self, group: Group) -> str:
         return self._blocks.setdefault(group.key, f"block-{len(self._blocks)}")
-
-
-def _is_kept(group: Group) -> bool:
-    return group.own is None or group.own.status is Status.KEPT
-
-
-def _status(group: Group) -> Status:
-    if group.own is not None and group.own.status in (Status.NEW, Status.REMOVED):
-        return group.own.status
-    return Status.CHANGED if set(group.counts()) - {Status.KEPT} or not _is_kept(group) else Status.KEPT
 
 
 def _codes(group: Group) -> tuple[tuple[int, str], ...]:

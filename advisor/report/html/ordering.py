@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from advisor.report.html.model_drawing import Edge
+from advisor.report.html.model_drawing import Edge, Side
 
 
 def in_order(keys: Sequence[str], edges: Sequence[Edge]) -> list[str]:
@@ -19,7 +19,6 @@ def in_order(keys: Sequence[str], edges: Sequence[Edge]) -> list[str]:
         The keys in order.
 
     Example:
-    >>> from advisor.report.html.model_drawing import Side
     >>> pairs = [("x", "a1"), ("x", "b1"), ("a1", "a2"), ("b1", "sum"), ("a2", "sum")]
     >>> in_order(["x", "a1", "b1", "a2", "sum"], [Edge(*pair, frozenset({Side.BEFORE})) for pair in pairs])
     ['x', 'a1', 'a2', 'b1', 'sum']
@@ -66,35 +65,49 @@ def on_cycles(edges: Sequence[Edge]) -> set[str]:
     return {keys[index] for component in components if len(component) > 1 for index in component}
 
 
-def parts_of(order: Sequence[str], edges: Sequence[Edge]) -> list[list[str]]:
-    """Items in order, cut wherever all that follows reads nothing of what came before but the last item.
+def parts_of(order: Sequence[str], edges: Sequence[Edge], sides: Mapping[str, frozenset[Side]]) -> list[list[str]]:
+    """Items in order, cut wherever all that follows reads nothing of what came before but the last item, on each side.
 
     Args:
         order: Keys, each after those it depends on.
         edges: Edges between them.
+        sides: The models that have each item, by key.
 
     Returns:
         The parts.
 
     Example:
-    >>> from advisor.report.html.model_drawing import Side
     >>> pairs = [("x", "a"), ("x", "sum"), ("a", "sum"), ("sum", "out")]
-    >>> parts_of(["x", "a", "sum", "out"], [Edge(*pair, frozenset({Side.BEFORE})) for pair in pairs])
+    >>> before = frozenset({Side.BEFORE})
+    >>> keys = ["x", "a", "sum", "out"]
+    >>> parts_of(keys, [Edge(*pair, before) for pair in pairs], dict.fromkeys(keys, before))
     [['x'], ['a', 'sum'], ['out']]
     """
-    place = {key: number for number, key in enumerate(order)}
-    last_read = dict.fromkeys(order, -1)
-    reads = set()
-    for edge in edges:
-        last_read[edge.source] = max(last_read[edge.source], place[edge.target])
-        reads.add(edge.target)
-    last_root = max((place[key] for key in order if key not in reads), default=0)
+    cuts = [_cuts(order, edges, sides, side) for side in Side if any(side in sides[key] for key in order)]
     parts: list[list[str]] = [[]]
-    furthest = -1
     for number, key in enumerate(order):
         parts[-1].append(key)
-        is_cut = furthest <= number and last_read[key] > number and number >= last_root
-        furthest = max(furthest, last_read[key])
-        if is_cut:
+        if all(number in own for own in cuts):
             parts.append([])
     return [part for part in parts if part]
+
+
+def _cuts(order: Sequence[str], edges: Sequence[Edge], sides: Mapping[str, frozenset[Side]], side: Side) -> set[int]:
+    """The places behind which one of the models can be cut."""
+    place = {key: number for number, key in enumerate(order) if side in sides[key]}
+    last_read = dict.fromkeys(place, -1)
+    reads = set()
+    for edge in edges:
+        if side in edge.sides and edge.source in place and edge.target in place:
+            last_read[edge.source] = max(last_read[edge.source], place[edge.target])
+            reads.add(edge.target)
+    last_root = max((place[key] for key in place if key not in reads), default=0)
+    found = set()
+    furthest, last = -1, ""
+    for number, key in enumerate(order):
+        if key in place:
+            furthest = max(furthest, last_read.get(last, -1))
+            last = key
+        if last and furthest <= number < last_read[last] and number >= last_root:
+            found.add(number)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from advisor.report.html.model_drawing import Edge, Group, Item, Side
+from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, Side
 from advisor.report.html.ordering import parts_of
 
 
@@ -52,8 +52,12 @@ def pieces_of(group: Group, stands_alone: Callable[[Group], bool]) -> tuple[Piec
     by_key = {item.key: item for item in group.items}
     pieces: list[Piece] = []
     waiting: list[Item] = []
-    for part in parts_of([item.key for item in group.items], group.edges):
-        items = [by_key[key] for key in part]
+    order = [INPUT, *by_key, OUTPUT]
+    sides = {INPUT: group.sides, OUTPUT: group.sides} | {key: item.sides for key, item in by_key.items()}
+    for part in parts_of(order, group.edges, sides):
+        items = [by_key[key] for key in part if key in by_key]
+        if not items:
+            continue
         if len(items) == 1 and isinstance(items[0], Group) and stands_alone(items[0]):
             if waiting:
                 pieces.append(_run(waiting, group))

@@ -18,18 +18,20 @@ class PlacedBox:
     Attributes:
         key: Key of the item.
         label: Its text.
-        status: What became of the layer; None for a box that stands for a group.
+        status: What became of the layer, or of what is in the group.
         x, y: Its middle.
         width, height: Its size.
+        is_group: Whether it stands for a group.
     """
 
     key: str
     label: Label
-    status: Status | None
+    status: Status
     x: float
     y: float
     width: float
     height: float
+    is_group: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,14 @@ def stacked(scenes: Sequence[Scene], *, sideways: bool) -> Scene:
 
 
 def beside(scenes: Sequence[Scene], gap: float) -> Scene:
-    """Scenes side by side, their tops at one height."""
+    """Scenes side by side, their beginnings in one line."""
+    if scenes[0].sideways:
+        return turned(beside([turned(scene) for scene in scenes], gap))
     placed, right = [], 0.0
     for scene in scenes:
         placed.append(moved(scene, right, 0.0))
         right += scene.width + gap
-    return _together(placed, right - gap, max(scene.height for scene in scenes), sideways=scenes[0].sideways)
+    return _together(placed, right - gap, max(scene.height for scene in scenes), sideways=False)
 
 
 def framed(scene: Scene, title: str, *, margin: float, head: float) -> Scene:
