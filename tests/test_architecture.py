@@ -14,8 +14,8 @@ TOP_LEVEL = {
     "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE",
 }  # fmt: skip
 HEAVY = (
-    "sklearn", "tensorflow_datasets", "ai_edge_litert", "typer", "rich", "jinja2", "optuna", "ray", "matplotlib", "igraph",
-    "tf2onnx", "onnx", "onnxruntime",
+    "sklearn", "tensorflow_datasets", "ai_edge_litert", "typer", "rich", "jinja2", "optuna", "ray", "matplotlib",
+    "igraph", "tf2onnx", "onnx", "onnxruntime",
 )  # fmt: skip
 
 

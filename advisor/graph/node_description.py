@@ -19,6 +19,7 @@ class NodeDescription:
         kind: Name of its class.
         arguments: Plain arguments, besides the name, that differ from their defaults; empty where the layer does not
             tell them.
+        values: All plain arguments besides the name, those at their defaults too.
         code: Python source that makes the layer; None for a bare operation and for a layer that does not tell its
             arguments.
         input_shapes: One shape per input.
@@ -31,6 +32,7 @@ class NodeDescription:
     name: str
     kind: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
     code: str | None = None
     input_shapes: tuple[Shape, ...] = ()
     output_shapes: tuple[Shape, ...] = ()
@@ -60,9 +62,8 @@ def describe_node(node: Node) -> NodeDescription:
     """
     operation = node.operation
     kind = type(operation).__name__
-    shapes = {"input_shapes": node.input_shapes, "output_shapes": node.output_shapes}
     if not node.is_layer:
-        return NodeDescription(str(node.name), kind, **shapes)
+        return NodeDescription(str(node.name), kind, input_shapes=node.input_shapes, output_shapes=node.output_shapes)
     arguments = _arguments(operation)
     if arguments is not None:
         arguments.pop("name", None)
@@ -70,11 +71,13 @@ def describe_node(node: Node) -> NodeDescription:
         name=str(node.name),
         kind=kind,
         arguments=arguments or {},
+        values={} if arguments is None else _values(operation),
         code=None if node.is_input else code_of_layer(operation),
         dtype=operation.compute_dtype,
         activation=_activation(operation),
         trainable=bool(operation.trainable) if _has_weights(operation) else None,
-        **shapes,
+        input_shapes=node.input_shapes,
+        output_shapes=node.output_shapes,
     )
 
 
@@ -83,6 +86,18 @@ def _arguments(layer: Any) -> dict[str, Any] | None:
         return plain_arguments(layer)
     except Exception:
         return None  # a hand-written layer that does not tell them
+
+
+def _values(layer: Any) -> dict[str, Any]:
+    config = layer.get_config()
+    return {name: value for name, value in config.items() if name not in _TOLD_APART and _is_plain(value)}
+
+
+_TOLD_APART = frozenset({"name", "dtype", "trainable"})
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str, tuple, list))
 
 
 def _activation(layer: Any) -> str | None:

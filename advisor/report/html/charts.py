@@ -16,8 +16,8 @@ MOST_BARS = 20
 
 _PIXEL = 1 / 72
 _ROW = 22.0
-_LABELS = 190.0
-_BARS = 260.0
+_LABELS = 170.0
+_BARS = 180.0
 _VALUES = 76.0
 
 
@@ -104,16 +104,10 @@ def curves(metric: str, metrics: Mapping[str, Sequence[float]], palette: Palette
         shade = palette.own if is_alone else colour
         marker = "o" if len(values) < 3 else None
         axes.plot(epochs, values, color=shade, linewidth=1.8, label=label, marker=marker, markersize=4)
-        finite = [(value, epoch) for epoch, value in zip(epochs, values, strict=True) if math.isfinite(value)]
-        if finite and name != metric:
-            best, epoch = min(finite) if _falls(metric) else max(finite, key=lambda pair: pair[0])
-            axes.plot([epoch], [best], marker="o", markersize=6, color=colour, linewidth=0)
-            axes.annotate(
-                f"best {best:.3g} in epoch {epoch}", (epoch, best), xytext=(0, 8), textcoords="offset points",
-                fontsize=SMALL, color=palette.text, parse_math=False,
-                horizontalalignment="left" if epoch < len(values) / 2 else "right",
-            )  # fmt: skip
-    axes.margins(y=0.16)
+        best = best_epoch(name, values)
+        if best is not None and name != metric:
+            axes.plot([best], [values[best - 1]], marker="o", markersize=6, color=colour, linewidth=0)
+    axes.margins(y=0.08)
     axes.set_xlabel("epoch", fontsize=SMALL, color=palette.muted)
     axes.xaxis.get_major_locator().set_params(integer=True)
     _text(figure, 0, height - 10, plain_text(metric), palette.text, (width, height), size=FONT, fontweight="bold")
@@ -127,8 +121,18 @@ def curves(metric: str, metrics: Mapping[str, Sequence[float]], palette: Palette
     return figure
 
 
-def _falls(metric: str) -> bool:
-    return any(part in metric for part in ("loss", "error", "mse", "mae", "crossentropy"))
+def best_epoch(metric: str, values: Sequence[float]) -> int | None:
+    """The epoch of the lowest loss or error, or of the highest of any other metric, from 1; None where there is none.
+
+    Example:
+    >>> best_epoch("val_loss", [0.9, 0.4, 0.6]), best_epoch("val_accuracy", [0.1, 0.4, 0.6])
+    (2, 3)
+    """
+    falls = any(part in metric for part in ("loss", "error", "mse", "mae", "crossentropy"))
+    finite = [(value, epoch) for epoch, value in enumerate(values, 1) if math.isfinite(value)]
+    if not finite:
+        return None
+    return (min(finite) if falls else max(finite, key=lambda pair: pair[0]))[1]
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def intervals(rows: Sequence[Contestant], *, title: str, reference: float | None
         The figure.
     """
     labels = min(_LABELS, max(width_of(plain_text(row.name), FONT, bold=True) for row in rows) + 14)
-    width = labels + 300.0
+    width = labels + 260.0
     bottom, top = 40.0, 6.0
     height = top + _ROW * 1.2 * len(rows) + bottom
     figure, axes = _axes(width, height, (labels, bottom, width - labels - 12, height - top - bottom))

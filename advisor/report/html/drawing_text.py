@@ -13,6 +13,8 @@ from advisor.graph.node_description import NodeDescription
 from advisor.report.html.model_drawing import Box, Group, Side, Status
 from advisor.report.wording import counted
 
+_NEED_NO_NAME = frozenset({"filters", "units", "kernel_size", "pool_size", "padding", "activation", "rate"})
+
 NAME_SIZE = 13.0
 LINE_SIZE = 11.5
 TAG_SIZE = 11.0
@@ -152,7 +154,9 @@ def _summary(box: Box, side: Side) -> str:
 
 
 def _arguments(face: NodeDescription) -> list[str]:
-    return [f"{name}={value}" if isinstance(value, bool) else _value(value) for name, value in face.arguments.items()]
+    return [
+        _value(value) if name in _NEED_NO_NAME else f"{name}={_value(value)}" for name, value in face.arguments.items()
+    ]
 
 
 def _differences(box: Box, side: Side) -> list[str]:
@@ -161,15 +165,10 @@ def _differences(box: Box, side: Side) -> list[str]:
     if face.kind != other.kind:
         return _arguments(face)
     missing = object()
-    own = [
-        f"{name}={_value(value)}"
-        for name, value in face.arguments.items()
-        if other.arguments.get(name, missing) != value
-    ]
-    gone = [f"no {name}={_value(value)}" for name, value in other.arguments.items() if name not in face.arguments]
+    own = [f"{name}={_value(value)}" for name, value in face.values.items() if other.values.get(name, missing) != value]
     trainable = [f"trainable={face.trainable}"] if face.trainable != other.trainable else []
     dtype = [f"dtype={face.dtype}"] if face.dtype != other.dtype else []
-    return [*own, *gone, *trainable, *dtype]
+    return [*own, *trainable, *dtype]
 
 
 def _more_lines(face: NodeDescription, shown: Shown) -> list[str]:

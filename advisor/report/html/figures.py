@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from advisor.report.html.drawing_text import LINE_HEIGHT, LINE_SIZE, NAME_SIZE, PADDING, TAG_SIZE
+from advisor.report.html.drawing_text import LINE_HEIGHT, LINE_SIZE, NAME_SIZE, PADDING, TAG_SIZE, width_of
 from advisor.report.html.model_drawing import Status
 from advisor.report.html.scene import Frame, PlacedBox, Point, Route, Scene
 from advisor.report.html.theme import Palette
@@ -19,7 +20,18 @@ SUFFIXES = (".svg", ".png", ".pdf")
 _DPI = 72
 """At which a point is a pixel."""
 
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "keras-normpack", "pdf.fonttype": 42, "text.parse_math": False}
+_STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "keras-normpack", "pdf.fonttype": 42}
+
+
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Drawing as matplotlib does by itself, whatever style its user has set."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
 
 
 def figure_of(
@@ -81,13 +93,11 @@ def write_figure(figure: Any, path: Path, palette: Palette, dpi: float) -> None:
 
 
 def _save(figure: Any, target: Any, kind: str, dpi: float) -> None:
-    import matplotlib
-
     # Of no date, so that the same figure is the same file.
-    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(target, format=kind, dpi=dpi, metadata=undated)
+        figure.savefig(target, format=kind, dpi=dpi, metadata=undated[kind])
 
 
 def _draw_frame(axes: Any, frame: Frame, palette: Palette) -> None:
@@ -172,8 +182,6 @@ def _parts(box: PlacedBox, palette: Palette, link: str | None, *, linked: bool) 
               fontsize=TAG_SIZE, fontweight="bold")  # fmt: skip
     for number, line in enumerate(box.label.lines, 1):
         write(line, number, color=palette.muted, fontsize=LINE_SIZE)
-    from advisor.report.html.drawing_text import width_of
-
     x = left + PADDING
     for number, code in box.label.codes:
         url = f"#finding-{number}" if linked else None

@@ -22,8 +22,10 @@ _WIDEST = (300.0, 262.0, 178.0, 160.0)
 
 _NARROWEST = 96.0
 _TOP, _BOTTOM = "\0top", "\0bottom"
-_MARGIN = 2.0
+_MARGIN = 5.0
 _ROOM_FOR_A_LINE = 6.0
+_REST = 8.0
+"""So much of a line stands below the last box; the arrow at its end is in the picture below."""
 
 
 def scenes_of_run(run: Run, sides: Sequence[Side], shown: Shown, *, sideways: bool = False) -> dict[Side, Scene]:
@@ -298,7 +300,7 @@ def _scene(
     tops = [0.0 if _TOP in rows else _MARGIN]
     for height in heights:
         tops.append(tops[-1] + height + GAP_ALONG)
-    end = tops[-1] - GAP_ALONG + (0.0 if _BOTTOM in rows else _MARGIN)
+    end = tops[-1] - GAP_ALONG + (_REST - GAP_ALONG if _BOTTOM in rows else _MARGIN)
     placed = {
         key: PlacedBox(
             key=key,

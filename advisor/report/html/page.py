@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -15,11 +15,11 @@ from advisor.graph import Edit, ModelGraph, read_graph
 from advisor.report import wording
 from advisor.report.html import charts
 from advisor.report.html.blocks import folded
-from advisor.report.html.cards import Card, Measured, cards_of
+from advisor.report.html.cards import Measured, cards_of
 from advisor.report.html.comparison import draw_model
-from advisor.report.html.figures import svg_of
-from advisor.report.html.model_drawing import ModelDrawing, Side, Status
-from advisor.report.html.model_rows import ModelRows, rows_of
+from advisor.report.html.figures import own_style, svg_of
+from advisor.report.html.model_drawing import ModelDrawing, Status
+from advisor.report.html.model_rows import rows_of
 from advisor.report.html.theme import DARK, LIGHT, OF_PAGE, css_variables, themed
 from advisor.rewrite import Rewrite
 from advisor.rules import Severity
@@ -68,12 +68,21 @@ def to_html(
     Returns:
         The page.
     """
+    with own_style():
+        known = _known(examination, plan, rewrite, race, export)
+    return str(_template().render(known))
+
+
+def _known(
+    examination: Examination, plan: TrainingPlan, rewrite: Rewrite | None, race: Any, export: Any
+) -> dict[str, Any]:
+    """All that the page shows, its pictures drawn."""
     facts = examination.facts
     drawing = draw_both(facts.graph, rewrite, examination)
     rows = rows_of(folded(drawing))
     cards = cards_of(examination.findings, facts.graph, rewrite, rows.ids)
     picture = _Pictures()
-    known = {
+    return {
         "name": str(facts.graph.model.name),
         "shape": wording.shape_of_model(facts),
         "known": wording.known_of_run(facts),
@@ -99,7 +108,6 @@ def to_html(
         "light": css_variables(LIGHT),
         "dark": css_variables(DARK),
     }
-    return str(_template().render(known))
 
 
 def draw_both(before: ModelGraph, rewrite: Rewrite | None, examination: Examination) -> ModelDrawing:
@@ -123,13 +131,14 @@ def _account(rewrite: Rewrite | None) -> list[str]:
         return []
     origins = Counter(origin.origin for origin in rewrite.weight_map.values())
     weights = ", ".join(f"{origins[one]} {one}" for one in ("kept", "mapped", "new") if origins[one])
-    said = [f"{wording.counted(len(rewrite.applied), 'fix')}".replace("fixs", "fixes") + " applied"]
+    said = [f"{len(rewrite.applied)} {'fix' if len(rewrite.applied) == 1 else 'fixes'} applied"]
     if rewrite.skipped:
         said.append(f"{len(rewrite.skipped)} not applied")
     if weights:
         said.append(f"variables: {weights}")
     if rewrite.parity is not None:
-        said.append(f"outputs after the exact fixes differ by {rewrite.parity:.1e} at most")
+        difference = f"differ by {rewrite.parity:.1e} at most" if rewrite.parity else "are the same"
+        said.append(f"outputs after the exact fixes {difference}")
     return said
 
 
@@ -138,13 +147,13 @@ def _totals(drawing: ModelDrawing) -> dict[str, int]:
     return {str(status): counts[status] for status in Status}
 
 
-def _on_the_way(examination: Examination, rewrite: Rewrite | None) -> list[tuple[str, Sequence[str], str]]:
+def _on_the_way(examination: Examination, rewrite: Rewrite | None) -> list[tuple[str, str]]:
     """Fixes of what was found only in the model that earlier fixes had made."""
     if rewrite is None:
         return []
     known = {(finding.code, finding.layers) for finding in examination.findings}
     later = [one.finding for one in rewrite.applied if (one.finding.code, one.finding.layers) not in known]
-    return [(finding.code, finding.layers, finding.fix.title) for finding in later if finding.fix]
+    return [(finding.code, finding.fix.title) for finding in later if finding.fix]
 
 
 class _Pictures:
@@ -168,8 +177,11 @@ class _Pictures:
         names = [name for name in metrics if not name.startswith("val_")]
         names += [name[4:] for name in metrics if name.startswith("val_") and name[4:] not in names]
         return [
-            Chart(self._svg(charts.curves(name, metrics, OF_PAGE), f"{name} by epoch in training and validation"))
-            for name in dict.fromkeys(names)
+            Chart(
+                self._svg(charts.curves(name, metrics, OF_PAGE), f"{name} by epoch in training and validation"),
+                _best(f"val_{name}", metrics),
+            )
+            for name in names
         ]
 
     def of_race(self, race: Any) -> list[Chart]:
@@ -209,6 +221,12 @@ class _Pictures:
         return drawn
 
 
+def _best(name: str, metrics: Mapping[str, Sequence[float]]) -> str:
+    values = metrics.get(name, ())
+    epoch = charts.best_epoch(name, values)
+    return "" if epoch is None else f"{name}: best {values[epoch - 1]:.3g} in epoch {epoch}, last {values[-1]:.3g}"
+
+
 def _ends(interval: Any) -> tuple[float | None, float | None]:
     """The ends of an interval that is known."""
     return (interval.low, interval.high) if interval.half_width < float("inf") else (None, None)
@@ -237,8 +255,4 @@ def _template() -> Any:
     )
     environment.filters["coded"] = _coded
     environment.filters["counted"] = wording.counted
-    environment.globals |= {"Side": Side}
     return environment.get_template("report.html")
-
-
-__all__ = ["Card", "ModelRows", "draw_both", "to_html"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from advisor.output_files import checked_target, complete_file
 from advisor.report.html.blocks import folded
 from advisor.report.html.drawing_text import Shown
-from advisor.report.html.figures import SUFFIXES, figure_of, write_figure
+from advisor.report.html.figures import SUFFIXES, figure_of, own_style, write_figure
 from advisor.report.html.layout import scenes_of_group
 from advisor.report.html.model_drawing import ModelDrawing, Side
 from advisor.report.html.scene import Scene, beside, mirrored, titled
@@ -89,9 +89,8 @@ def draw_picture(
     drawn = [_directed(scenes[side], rankdir) for side in wanted]
     if len(drawn) > 1:
         drawn = [titled(scene, side, head=_HEAD) for scene, side in zip(drawn, wanted, strict=True)]
-    figure = figure_of(beside(drawn, _GAP), LIGHT)
-    with complete_file(target) as temporary:
-        write_figure(figure, temporary, LIGHT, dpi)
+    with own_style(), complete_file(target) as temporary:
+        write_figure(figure_of(beside(drawn, _GAP), LIGHT), temporary, LIGHT, dpi)
 
 
 def _directed(scene: Scene, rankdir: str) -> Scene:

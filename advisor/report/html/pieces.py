@@ -52,7 +52,8 @@ def pieces_of(group: Group, stands_alone: Callable[[Group], bool]) -> tuple[Piec
     by_key = {item.key: item for item in group.items}
     pieces: list[Piece] = []
     waiting: list[Item] = []
-    order = [INPUT, *by_key, OUTPUT]
+    named = {key for edge in group.edges for key in (edge.source, edge.target)}
+    order = [*({INPUT} & named), *by_key, *({OUTPUT} & named)]
     sides = {INPUT: group.sides, OUTPUT: group.sides} | {key: item.sides for key, item in by_key.items()}
     for part in parts_of(order, group.edges, sides):
         items = [by_key[key] for key in part if key in by_key]

@@ -139,6 +139,8 @@ def themed(svg: str, *, label: str, number: int, titles: Mapping[str, str] | Non
             element.insert(0, title)
     for size in ("width", "height"):
         root.set(size, root.get(size, "").removesuffix("pt"))
+    # Smaller than this it could not be read.
+    root.set("style", f"min-width: {0.85 * float(root.get('width', '0')):.0f}px")
     # Links inside would be hidden from readers by the role of an image.
     root.set("role", "group" if titles else "img")
     root.set("aria-label", label)
