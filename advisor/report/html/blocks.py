@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, ModelDrawing, Side
 from advisor.report.html.ordering import in_order, parts_of
@@ -77,16 +77,12 @@ class _Part:
     @property
     def words(self) -> tuple[str, ...]:
         named = [_words(item) for item in self.items if not _is_automatic(item)]
-        if not named:
-            return ()
-        if len(named) == 1:
-            return named[0]
-        shared = []
-        for words in zip(*named, strict=False):
-            if len(set(words)) > 1:
-                break
-            shared.append(words[0])
-        return tuple(shared)
+        return _shared(named)
+
+
+def _shared(names: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The words with which all names begin."""
+    return tuple(words[0] for words in takewhile(lambda words: len(set(words)) == 1, zip(*names, strict=False)))
 
 
 def _parts(group: Group) -> Iterator[Sequence[str]]:
@@ -126,7 +122,7 @@ def _by_name(parts: Sequence[_Part], depth: int) -> list[_Block | Item]:
         items = [item for part in alike for item in part.items]
         if len(words) > depth and len(items) >= FEWEST_IN_BLOCK:
             inner = _by_name(alike, depth + 1) if len(items) > MOST_ITEMS and _has_more_words(alike, depth) else items
-            found.append(_Block("_".join(words), tuple(inner)))
+            found.append(_Block("_".join(_shared([part.words for part in alike])), tuple(inner)))
         else:
             for part in alike:
                 found.extend(_by_itself(part))

@@ -6,6 +6,7 @@ import io
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,8 @@ def figure_of(
         _draw_route(axes, route, palette, sideways=scene.sideways)
     linked = ids is not None
     for box in scene.boxes:
-        group = _group((ids or {}).get(box.key, ""), _parts(box, palette, (links or {}).get(box.key), linked=linked))
-        axes.add_artist(group)
+        parts = _parts(box, palette, (links or {}).get(box.key), linked=linked)
+        axes.add_artist(_group()((ids or {}).get(box.key), parts))
     return figure
 
 
@@ -190,21 +191,27 @@ def _parts(box: PlacedBox, palette: Palette, link: str | None, *, linked: bool) 
     return parts
 
 
-def _group(name: str, parts: list[Any]) -> Any:
-    """Artists as one group with an id, which matplotlib has for single ones only."""
+@cache
+def _group() -> Any:
+    """The class of artists that are one group with an id, which matplotlib has for single ones only."""
     from matplotlib.artist import Artist
 
-    class Together(Artist):
+    class Group(Artist):
+        def __init__(self, name: str | None, parts: list[Any]) -> None:
+            super().__init__()
+            self.name = name
+            self.parts = parts
+
         def draw(self, renderer: Any) -> None:
-            renderer.open_group("box", gid=name or None)
-            for part in parts:
+            renderer.open_group("box", gid=self.name)
+            for part in self.parts:
                 part.draw(renderer)
             renderer.close_group("box")
 
-        def set_figure(self, figure: Any) -> None:
-            super().set_figure(figure)
-            for part in parts:
-                part.set_figure(figure)
-                part.set_transform(part.get_transform() if part.is_transform_set() else figure.axes[0].transData)
+        def set_figure(self, fig: Any) -> None:
+            super().set_figure(fig)
+            for part in self.parts:
+                part.set_figure(fig)
+                part.set_transform(fig.axes[0].transData)
 
-    return Together()
+    return Group

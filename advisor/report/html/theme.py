@@ -153,6 +153,8 @@ def _take_page_style(element: ElementTree.Element) -> None:
         return
     for colour, variable in _VARIABLES.items():
         style = style.replace(colour, variable)
+    style = re.sub(r"font-family: [^;]*(; )?", "", style)
+    # Older versions of matplotlib write all about a font as one.
     size = re.search(r"font: ((?:bold |italic |\d+ )*)([\d.]+px)[^;]*", style)
     if size:
         weight = "font-weight: 700; " if "bold" in size[1] or "700" in size[1] else ""
