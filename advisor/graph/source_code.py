@@ -115,11 +115,19 @@ def change_in_code(edit: Edit, graph: ModelGraph) -> CodeChange:
                 for spec in edit.specs]  # fmt: skip
         return CodeChange(None, "\n".join(made), f"{place} `{edit.path}`")
     if isinstance(edit, SetTrainable):
-        return CodeChange(None, f"model.get_layer({node.name!r}).trainable = {edit.trainable}", "before `compile`")
+        return CodeChange(None, f"{_access(node, graph)}.trainable = {edit.trainable}", "before `compile`")
     after = _replacing_code(edit, layer, before or node.name)
     if after is None or (isinstance(edit, Configure) and not edit.changes):
         return CodeChange(None, None, edit.describe())
     return CodeChange(before, after if isinstance(edit, Wrap) else _with_name(after, layer.name))
+
+
+def _access(node: Node, graph: ModelGraph) -> str:
+    """How code that has the model comes to a layer of it."""
+    scope = graph.scopes[node.scope]
+    owner = _access(graph.nodes[scope.path], graph) if scope.path else "model"
+    attribute = _attribute(scope, node) if scope.kind in ("traced", "opaque") else None
+    return f"{owner}.get_layer({node.name!r})" if attribute is None else owner + attribute.removeprefix("self")
 
 
 def by_hand(edits: Iterable[Edit], graph: ModelGraph) -> str:

@@ -175,7 +175,7 @@ def _more_lines(face: NodeDescription, shown: Shown) -> list[str]:
     lines = []
     if shown.activations and face.activation:
         lines.append(f"activation: {face.activation}")
-    if shown.shapes and face.output_shapes:
+    if shown.shapes and face.output_shapes and face.kind != "InputLayer":
         lines.append(f"{_shapes(face.input_shapes)} → {_shapes(face.output_shapes)}")
     if shown.dtype and face.dtype:
         lines.append(f"dtype: {face.dtype}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from advisor.report.html import drawing_text as text
 from advisor.report.html.drawing_text import Label, Shown, label_of_box, label_of_group
 from advisor.report.html.model_drawing import Box, Group, Item, Side
 from advisor.report.html.pieces import Run, pieces_of
-from advisor.report.html.scene import PlacedBox, Point, Route, Scene, framed, stacked, turned
+from advisor.report.html.scene import PlacedBox, Point, Route, Scene, boxed, framed, stacked, turned
 from advisor.report.wording import counted
 
 GAP_ACROSS = 16.0
@@ -24,6 +24,7 @@ _NARROWEST = 96.0
 _TOP, _BOTTOM = "\0top", "\0bottom"
 _MARGIN = 5.0
 _ROOM_FOR_A_LINE = 6.0
+_APART = 18.0
 _REST = 8.0
 """So much of a line stands below the last box; the arrow at its end is in the picture below."""
 
@@ -75,26 +76,39 @@ def scenes_of_group(
     def is_expanded(inner: Group) -> bool:
         return bool(inner.items) and (expand_nested if inner.kind else expand_blocks)
 
-    stacks: dict[Side, list[Scene]] = {side: [] for side in sides}
+    apart: list[Group] = []
+    drawn = [_scenes_in_series(group, sides, shown, is_expanded, apart, sideways=sideways)]
+    # What stands beside something else is one box there; in the series it would look like a part of it.
+    for inner in apart:  # grows while frames are drawn
+        scenes = _scenes_in_series(inner, sides, shown, is_expanded, apart, sideways=sideways)
+        drawn += [dict.fromkeys(sides, Scene(_APART, _APART, sideways=sideways)), _around(inner, scenes, boxed)]
+    return {side: stacked([scenes[side] for scenes in drawn], sideways=sideways) for side in sides}
 
-    def add_frame(inner: Group) -> None:
-        scenes = scenes_of_group(
-            inner, sides, shown, expand_nested=expand_nested, expand_blocks=expand_blocks, sideways=sideways
-        )
-        for side in sides:
-            title = f"{inner.title} · {counted(inner.layers(side), 'layer')}"
-            stacks[side].append(framed(scenes[side], text.plain_text(title), margin=14, head=34))
 
+def _scenes_in_series(
+    group: Group,
+    sides: Sequence[Side],
+    shown: Shown,
+    is_expanded: Callable[[Group], bool],
+    apart: list[Group],
+    *,
+    sideways: bool,
+) -> dict[Side, Scene]:
+    """The pieces of a group one after the other; the groups that have no place there are added to `apart`."""
+    drawn = []
     for piece in pieces_of(group, is_expanded):
         if isinstance(piece, Group):
-            add_frame(piece)
-            continue
-        drawn = scenes_of_run(piece, sides, shown, sideways=sideways)
-        for side in sides:
-            stacks[side].append(drawn[side])
-        for inner in filter(is_expanded, piece.groups):
-            add_frame(inner)
-    return {side: stacked(stacks[side], sideways=sideways) for side in sides}
+            inside = _scenes_in_series(piece, sides, shown, is_expanded, apart, sideways=sideways)
+            drawn.append(_around(piece, inside, framed))
+        else:
+            drawn.append(scenes_of_run(piece, sides, shown, sideways=sideways))
+            apart += filter(is_expanded, piece.groups)
+    return {side: stacked([scenes[side] for scenes in drawn], sideways=sideways) for side in sides}
+
+
+def _around(group: Group, scenes: Mapping[Side, Scene], frame: Callable[..., Scene]) -> dict[Side, Scene]:
+    titles = {side: f"{group.title} · {counted(group.layers(side), 'layer')}" for side in scenes}
+    return {side: frame(scene, text.plain_text(titles[side]), margin=14, head=34) for side, scene in scenes.items()}
 
 
 def _rows_of(run: Run, sides: Sequence[Side]) -> dict[str, int]:
@@ -221,13 +235,23 @@ def _columns(
         _Spot(rows[key], x, across.get(key, _ROOM_FOR_A_LINE)) for key, (x, _) in zip(keys, layout.coords, strict=True)
     ]
     bends = [[_Spot(round(y), x, _ROOM_FOR_A_LINE) for x, y in points] for points in layout.edge_routing]
-    compact = _compacted([*spots, *(spot for points in bends for spot in points)])
-    places = {key: compact.places[spot.x] for key, spot in zip(keys, spots, strict=True)}
-    ways = tuple(
-        (a, b, {spot.row: compact.places[spot.x] for spot in points})
-        for (a, b), points in zip(pairs, bends, strict=True)
+    places_of = _compacted([*spots, *(spot for points in bends for spot in points)])
+    places = {key: places_of[spot.x] for key, spot in zip(keys, spots, strict=True)}
+    alone = Counter(spot.row for spot in [*spots, *(spot for points in bends for spot in points)])
+    for key in boxes:
+        above = [a for (a, b), points in zip(pairs, bends, strict=True) if b == key and not points and a in boxes]
+        if alone[rows[key]] == 1 and len(above) == 1:
+            places[key] = places[above[0]]  # a chain goes straight on below a branch that ends
+    ways = [{spot.row: places_of[spot.x] for spot in points} for points in bends]
+    ends = [(places[key], across[key] / 2) for key in boxes]
+    ends += [(x, _ROOM_FOR_A_LINE / 2) for way in ways for x in way.values()] or [(0.0, 0.0)] * (not boxes)
+    start = min(middle - half for middle, half in ends) - _MARGIN
+    width = max(middle + half for middle, half in ends) + _MARGIN - start
+    return _Columns(
+        width,
+        {key: x - start for key, x in places.items()},
+        tuple((a, b, {row: x - start for row, x in way.items()}) for (a, b), way in zip(pairs, ways, strict=True)),
     )
-    return _Columns(compact.width, places, ways)
 
 
 def _is_mirrored(spots: Sequence[Sequence[float]]) -> bool:
@@ -248,13 +272,7 @@ class _Spot:
     width: float
 
 
-@dataclass(frozen=True)
-class _Compacted:
-    width: float
-    places: Mapping[float, float]
-
-
-def _compacted(spots: Iterable[_Spot]) -> _Compacted:
+def _compacted(spots: Iterable[_Spot]) -> Mapping[float, float]:
     """Places across in pixels: what stood in one column still does, as near to its neighbours as widths allow.
 
     The layout gives every line as much room as a box. Packed to the left and packed to the right are both as narrow as
@@ -278,11 +296,7 @@ def _compacted(spots: Iterable[_Spot]) -> _Compacted:
     right = [left[-1]] * len(columns)
     for number in range(len(columns) - 2, -1, -1):
         right[number] = min([right[number + 1], *(right[b] - gap for (a, b), gap in apart.items() if a == number)])
-    middles = {x: (left[number] + right[number]) / 2 for x, number in index.items()}
-    ends = [(middles[spot.x], spot.width / 2) for row in by_row.values() for spot in row]
-    start = min(middle - half for middle, half in ends) - _MARGIN
-    end = max(middle + half for middle, half in ends) + _MARGIN
-    return _Compacted(end - start, {x: middle - start for x, middle in middles.items()})
+    return {x: (left[number] + right[number]) / 2 for x, number in index.items()}
 
 
 def _scene(

@@ -69,10 +69,11 @@ class Fold:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures side by side, or a group that opens."""
+    """Pictures side by side, or a group that opens, perhaps with a note above."""
 
     pictures: tuple[Picture, ...] = ()
     fold: Fold | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,17 @@ class _Rows:
         return ModelRows(tuple(self._rows(self._drawing.root, sides[:1] if is_alike else sides, is_alike)), self._ids)
 
     def _rows(self, group: Group, sides: Sequence[Side], is_both: bool) -> Iterator[Row]:
+        apart: list[Group] = []
         for place, piece in enumerate(pieces_of(group, lambda inner: bool(inner.items))):
             if isinstance(piece, Group):
                 yield Row(fold=self._fold(piece, sides, is_both, is_attached=place > 0))
                 continue
             yield Row(pictures=tuple(self._draw(piece, sides, is_both)))
-            for inner in piece.groups:
-                if inner.items:
-                    yield Row(fold=self._fold(inner, sides, is_both, is_attached=False))
+            apart += [inner for inner in piece.groups if inner.items]
+        # Between the pieces it would look like one of them.
+        for number, inner in enumerate(apart):
+            note = "Drawn above as one box each:" if number == 0 else ""
+            yield Row(fold=self._fold(inner, sides, is_both, is_attached=False), note=note)
 
     def _draw(self, run: Run, sides: Sequence[Side], is_both: bool) -> Iterator[Picture]:
         blocks = {group.key: self._block_id(group) for group in run.groups if group.items}

@@ -109,19 +109,25 @@ def beside(scenes: Sequence[Scene], gap: float) -> Scene:
     return _together(placed, right - gap, max(scene.height for scene in scenes), sideways=False)
 
 
-def framed(scene: Scene, title: str, *, margin: float, head: float) -> Scene:
-    """A scene with a frame around it, and lines that go on through the frame."""
+def boxed(scene: Scene, title: str, *, margin: float, head: float) -> Scene:
+    """A scene with a frame around it."""
     inner = moved(scene, margin, head)
     width, height = scene.width + 2 * margin, scene.height + head + margin
-    outer = Frame(title, margin / 2, margin / 2, width - margin, height - margin)
+    frame = Frame(title, margin / 2, margin / 2, width - margin, height - margin)
+    return replace(inner, width=width, height=height, frames=(frame, *inner.frames))
+
+
+def framed(scene: Scene, title: str, *, margin: float, head: float) -> Scene:
+    """A scene with a frame around it, and lines that go on through the frame."""
+    outer = boxed(scene, title, margin=margin, head=head)
     if scene.sideways:
         middle = head + scene.height / 2
-        ends = (((0.0, middle), (margin, middle)), ((width - margin, middle), (width, middle)))
+        ends = (((0.0, middle), (margin, middle)), ((outer.width - margin, middle), (outer.width, middle)))
     else:
         middle = margin + scene.width / 2
-        ends = (((middle, 0.0), (middle, head)), ((middle, height - margin), (middle, height)))
+        ends = (((middle, 0.0), (middle, head)), ((middle, outer.height - margin), (middle, outer.height)))
     routes = tuple(Route(points, arrow=False) for points in ends)
-    return replace(inner, width=width, height=height, frames=(outer, *inner.frames), routes=(*inner.routes, *routes))
+    return replace(outer, routes=(*outer.routes, *routes))
 
 
 def titled(scene: Scene, title: str, *, head: float) -> Scene:

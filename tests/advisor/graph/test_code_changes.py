@@ -63,6 +63,13 @@ def test_a_node_in_words(graph):
     assert describe_node(graph.nodes["drop"]).trainable is None
 
 
+def test_a_layer_of_a_nested_model_is_reached_through_it():
+    inner = keras.Sequential([keras.Input((3,)), layers.Dense(3, name="deep")], name="inner")
+    nested = read_graph(keras.Sequential([keras.Input((3,)), inner], name="outer"))
+    after = change_in_code(SetTrainable("inner/deep", False), nested).after
+    assert after == "model.get_layer('inner').get_layer('deep').trainable = False"
+
+
 class Silent(layers.Layer):
     """A layer that does not tell its arguments."""
 
