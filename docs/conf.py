@@ -1,12 +1,14 @@
 """How the docs site is built: `python -m sphinx -W --keep-going docs build/site`.
 
-The pages are written to be read on GitHub as well, and docstrings in Markdown; two hooks at the end see to both.
+The pages are written to be read on GitHub as well, and docstrings in Markdown; the hooks at the end see to both.
 """
 
 import os
 import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from sphinx.util.inspect import signature, stringify_signature
 
 from keras_normpack import __version__
 
@@ -32,6 +34,7 @@ autodoc_default_options = {
     "exclude-members": "build, compute_mask, compute_output_shape, compute_output_spec, from_config, get_config"
 }
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True
 napoleon_custom_sections = [("Source", "references")]
 
 html_theme = "furo"
@@ -54,6 +57,13 @@ def read_markdown(app, what, name, obj, options, lines):
     lines[:] = "".join(part for pair in zip(prose, [*examples, ""], strict=True) for part in pair).split("\n")
 
 
+def show_arguments(app, what, name, obj, options, arguments, returned):
+    """The arguments of a class are those of its constructor; Keras's layers hide them behind a `__new__`."""
+    if what == "class" and arguments == "(*args, **kwargs)":
+        return stringify_signature(signature(obj.__init__, bound_method=True), show_annotation=False), returned
+    return None
+
+
 def stay_on_the_site(app, page, source):
     """Links to the pages at the root of the repository lead to their copies on the site."""
     source[0] = OUTSIDE.sub(lambda link: f"](/{link[1].lower()}.md", source[0])
@@ -62,4 +72,5 @@ def stay_on_the_site(app, page, source):
 def setup(app):
     # Before napoleon, which reads the sections.
     app.connect("autodoc-process-docstring", read_markdown, priority=400)
+    app.connect("autodoc-process-signature", show_arguments)
     app.connect("source-read", stay_on_the_site)
