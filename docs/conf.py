@@ -35,7 +35,8 @@ autodoc_default_options = {
 }
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
-napoleon_custom_sections = [("Source", "references")]
+# What a layer returns is what its call returns, and no type of the constructor.
+napoleon_custom_sections = [("Source", "references"), ("Output", "returns_style")]
 
 html_theme = "furo"
 html_title = f"keras-normpack {version}"
@@ -54,6 +55,8 @@ def read_markdown(app, what, name, obj, options, lines):
     prose, examples = parts[::2], parts[1::2]
     prose = [CODE.sub(lambda code: code[0] if NAME.fullmatch(code[1]) else f"``{code[1]}``", text) for text in prose]
     examples = ["Example:\n" + re.sub(r"^(?=.)", "    ", example, flags=re.MULTILINE) for example in examples]
+    if what == "class":
+        prose = [re.sub(r"^Returns:$", "Output:", text, flags=re.MULTILINE) for text in prose]
     lines[:] = "".join(part for pair in zip(prose, [*examples, ""], strict=True) for part in pair).split("\n")
 
 
@@ -70,6 +73,7 @@ def stay_on_the_site(app, page, source):
 
 
 def setup(app):
+    """Connect the hooks."""
     # Before napoleon, which reads the sections.
     app.connect("autodoc-process-docstring", read_markdown, priority=400)
     app.connect("autodoc-process-signature", show_arguments)

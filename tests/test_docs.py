@@ -1,6 +1,7 @@
-"""The pages: their Python runs and prints what they show, links lead somewhere, commands exist, pictures are what is drawn."""
+"""The pages: their Python prints what they show, links lead somewhere, commands exist, pictures are what is drawn."""
 
 import doctest
+import json
 import pkgutil
 import re
 import shlex
@@ -26,7 +27,15 @@ START = DOCS / "start.md"
 # Without Python, or with examples that go on from a model and data that the reader has.
 OTHERS = [
     DOCS / name
-    for name in ("race.md", "export.md", "claims.md", "architecture.md", "comparison.md", "guides/README.md", "api/README.md")
+    for name in (
+        "race.md",
+        "export.md",
+        "claims.md",
+        "architecture.md",
+        "comparison.md",
+        "guides/README.md",
+        "api/README.md",
+    )
 ]
 READ = [*PAGES, *STORIES, START, *OTHERS]
 HEADINGS = ["Formula", "What is averaged", "When to use it", "Example", "What the advisor says", "Sources"]
@@ -51,7 +60,8 @@ def steps_of(page):
     """Python with what it prints, and command lines, in the order they are read."""
     text = page.read_text("utf-8")
     told = re.compile(
-        r"^```python\n(?P<python>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?|^ {4,}(?P<command>keras-advisor [^\n]*)$",
+        r"^```python\n(?P<python>.*?)^```\n(?:\n```text\n(?P<printed>.*?)^```)?"
+        r"|^ {4,}(?P<command>keras-advisor [^\n]*)$",
         re.DOTALL | re.MULTILINE,
     )
     return [step.groupdict() for step in told.finditer(text.replace("\\\n", ""))]
@@ -70,7 +80,9 @@ def walk_through(page, capsys):
         printed = capsys.readouterr().out
         options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         shown = step["printed"] or ""
-        assert doctest.OutputChecker().check_output(shown, printed, options), f"{page.name} shows\n{shown}\nand got\n{printed}"
+        assert doctest.OutputChecker().check_output(shown, printed, options), (
+            f"{page.name} shows\n{shown}\nand got\n{printed}"
+        )
     return exit_codes
 
 
@@ -107,6 +119,67 @@ def test_a_command_line_has_the_arguments_it_shows(line):
     _, name, *arguments = shlex.split(line)
     command = get_command(app).commands[name]
     assert command.make_context(name, arguments).info_name == name
+
+
+@pytest.mark.parametrize("page", READ, ids=name_of)
+def test_a_module_to_run_is_there(page):
+    for module in re.findall(r"python -m (benchmarks[\w.]*)", page.read_text("utf-8")):
+        place = DOCS.parent / module.replace(".", "/")
+        assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file(), module
+
+
+def results(name):
+    return json.loads((DOCS.parent / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def percent(values, digits=0):
+    return f"{100 * sum(values) / len(values):.{digits}f}"
+
+
+def test_the_figures_of_the_guides_are_what_was_measured():
+    told = {page.stem: " ".join(page.read_text("utf-8").split()) for page in [*GUIDES, START]}
+    demo = results("demo")["figures"]
+    assert (
+        f"from {percent(demo['as_written'], 1)} to {percent(demo['n112_alone'], 1)} %" in told["image_classification"]
+    )
+    assert f"it is {percent(demo['as_written'], 1)} % and {percent(demo['as_advised'], 1)} %" in told["start"]
+
+    two, four = ((row["fixed"], row["without"]) for row in results("missing_norms")["rows"] if row["rule"] == "N108")
+    assert f"{percent(two[0])} % of the test images right with" in told["text_and_sequences"]
+    assert (
+        f"and {percent(two[1])} % without; four layers, {percent(four[0])} and {percent(four[1])} %"
+        in told["text_and_sequences"]
+    )
+
+    (raw,) = (row["mean"] for row in results("inputs")["rows"] if row["inputs"] == "as they come")
+    (scaled,) = (row["mean"] for row in results("inputs")["rows"] if row["inputs"] == "z")
+    assert f"{raw['wine']:.1f} % of the wines as they come and for {scaled['wine']:.1f} %" in told["tables"]
+    assert f"{raw['breast cancer']:.1f} and {scaled['breast cancer']:.1f} % on breast cancer" in told["tables"]
+
+    for row in results("transfer")["rows"]:
+        if row["per_class"] == 20:
+            arm = row["arm"].replace("live batch norm", "batch normalization of the backbone live")
+            assert f"| {arm} | {percent(row['accuracies'])} % |" in told["transfer_learning"]
+
+    times = {(row["network"], row["norm"]): row for row in results("export")["norms"]["rows"]}
+    for norm in ("batch", "group", "instance", "layer"):
+        cells = [
+            f"{times[network, norm][column]:.2f} ×"
+            for network in ("narrow", "separable")
+            for column in ("keras_to_folded_batch_norm", "to_folded_batch_norm")
+        ]
+        assert f"| {norm} | {' | '.join(cells)} |" in told["mobile"]
+    recurrent = {row["network"]: row["to_keras_export_1"] for row in results("export")["networks"]["rows"]}
+    assert (
+        f"take {recurrent['LSTM']:.2f} times the time of Keras's export (LSTM) and {recurrent['GRU']:.2f} times"
+        in told["mobile"]
+    )
+    by_precision = {row["precision"]: row for row in results("quantization")["mobilenet_v2"]}
+    int8, size = by_precision["int8"], by_precision["int8"]["size_bytes"] / by_precision["float32"]["size_bytes"]
+    assert (
+        f"takes {int8['latency_to_float32']:.2f} of the time of float32 and {size:.0%}".replace("%", " %")
+        in told["mobile"]
+    )
 
 
 @pytest.mark.parametrize("page", TECHNIQUES, ids=name_of)

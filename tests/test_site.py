@@ -1,7 +1,6 @@
 """The docs site: every page is in its contents, every public name on it, and it is built without a warning."""
 
 import importlib
-import inspect
 import re
 import subprocess
 import sys
@@ -118,7 +117,9 @@ def test_the_inventory_of_the_site_has_every_public_name(site):
 
     written = InventoryFile.loads((site / "objects.inv").read_bytes(), uri="").data
     known = {name for kind, objects in written.items() if kind.startswith("py:") for name in objects}
-    assert [f"{module}.{name}" for module in PUBLIC for name in names_of(module) if f"{module}.{name}" not in known] == []
+    assert [
+        f"{module}.{name}" for module in PUBLIC for name in names_of(module) if f"{module}.{name}" not in known
+    ] == []
 
 
 @pytest.mark.slow
@@ -126,7 +127,10 @@ def test_docstrings_are_read_by_their_sections(site):
     text = (site / "api" / "advise.html").read_text("utf-8")
     assert "Parameters" in text
     assert "Raises" in text
-    assert '<span class="gp">&gt;&gt;&gt; </span>' in text      # an example, set as code
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in text  # an example, set as code
     shown = re.sub(r"<[^>]+>", "", text)
     assert "Args:" not in shown
     assert "`" not in shown
+    layers = (site / "api" / "normalization.html").read_text("utf-8")
+    assert "BatchNormalization" in layers
+    assert "(*args, **kwargs)" not in re.sub(r"<[^>]+>", "", layers)  # the arguments of the constructor are shown
