@@ -29,6 +29,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
 # What every Keras layer has.
 autodoc_default_options = {
     "exclude-members": "build, compute_mask, compute_output_shape, compute_output_spec, from_config, get_config"

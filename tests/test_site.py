@@ -96,6 +96,7 @@ class Page(HTMLParser):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")  # built once
 def test_no_link_of_the_site_is_broken(site):
     pages = {page: Page(page.read_text("utf-8")) for page in site.rglob("*.html")}
     broken = []
@@ -113,6 +114,7 @@ def test_no_link_of_the_site_is_broken(site):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")  # built once
 def test_the_site_loads_nothing_from_elsewhere(site):
     for page in site.rglob("*.html"):
         assert [source for source in Page(page.read_text("utf-8")).loaded if urlsplit(source).netloc] == []
@@ -121,6 +123,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")  # built once
 def test_the_inventory_of_the_site_has_every_public_name(site):
     from sphinx.util.inventory import InventoryFile
 
@@ -132,6 +135,7 @@ def test_the_inventory_of_the_site_has_every_public_name(site):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("site")  # built once
 def test_docstrings_are_read_by_their_sections(site):
     text = (site / "api" / "advise.html").read_text("utf-8")
     assert "Parameters" in text
