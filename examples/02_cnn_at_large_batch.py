@@ -46,13 +46,15 @@ def main() -> None:
     train, choose, test = digits()
     run = {"epochs": arguments.epochs, "batch_size": BATCH_SIZE, "verbose": 0}
 
-    print(advise(build(), batch_size=BATCH_SIZE, epochs=arguments.epochs, data=train, validation_data=choose))
     accuracies: dict[str, list[float]] = {"as written": [], "as advised": [], f"ghost batches of {GHOST_BATCH}": []}
     for seed in range(arguments.seeds):
         keras.utils.set_random_seed(seed)
         written = build()
         advice = advise(written, batch_size=BATCH_SIZE, epochs=arguments.epochs, data=train, validation_data=choose)
+        if seed == 0:
+            print(advice)
         ghost = replace_norm(advice.apply(), BatchNormalization, virtual_batch_size=GHOST_BATCH, momentum=0.9)
+        keras.utils.set_random_seed(seed)
         advised, _ = advice.fit(train, validation_data=choose, **run)
         for model in (written, ghost):
             keras.utils.set_random_seed(seed)

@@ -62,6 +62,7 @@ def main() -> None:
         if seed == 0:
             print(advice)
             print(advice.plan)
+        keras.utils.set_random_seed(seed)
         advised, history = advice.fit(train, **run)
         keras.utils.set_random_seed(seed)
         plain = written.fit(*train, **run)

@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
-    train, choose, test = ((x.reshape(-1, STEPS, 1), y) for x, y in digits())
+    train, _, test = ((x.reshape(-1, STEPS, 1), y) for x, y in digits())
 
     accuracies: dict[str, list[float]] = {}
     for rate in RATES:
@@ -61,7 +61,7 @@ def main() -> None:
                 model = build(wrapped)
                 optimizer = keras.optimizers.SGD(rate, momentum=0.9)
                 model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
-                model.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, validation_data=choose, verbose=0)
+                model.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=0)
                 values.append(model.evaluate(*test, verbose=0, return_dict=True)["accuracy"])
     print_means("Test accuracy", accuracies)
 

@@ -68,7 +68,7 @@ def main() -> None:
     useless: dict[str, list[float]] = {}
     for seed in range(arguments.seeds):
         x, y, names = table(seed)
-        train, choose, test = in_three(x, y, seed)
+        train, _, test = in_three(x, y, seed)
         keras.utils.set_random_seed(seed)
         model = build(x.shape[1])
         advice = advise(model, batch_size=BATCH_SIZE, epochs=arguments.epochs, data=train, select="R306")
@@ -82,7 +82,7 @@ def main() -> None:
         }
         for name, way in ways.items():
             keras.utils.set_random_seed(seed)
-            way.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, validation_data=choose, verbose=0)
+            way.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=0)
             kept = weights(way) > KEPT
             accuracies.setdefault(name, []).append(way.evaluate(*test, verbose=0, return_dict=True)["accuracy"])
             real.setdefault(name, []).append(kept[:30].sum())

@@ -1,8 +1,8 @@
 """SpecAugment on spoken digits, tested on a speaker whom the network has never heard.
 
-Three hundred recordings become log-mel spectrograms, and a CNN learns which digit is said. `advise` hears few recordings
-of each class (A403) and plans `SpecAugment`, which masks bands of time and frequency. You will see the plan and the
-test accuracy with and without it. Across speakers it is no sure gain at this size; look before you believe.
+Three hundred recordings become log-mel spectrograms, and a CNN learns which digit is said. `advise` hears few
+recordings of each class (A403) and plans `SpecAugment`, which masks bands of time and frequency. You will see the plan
+and the test accuracy with and without it. Across speakers it is no sure gain at this size: measure before you believe.
 
 The recordings are downloaded the first time: python -c "import tensorflow_datasets as tfds; tfds.load('spoken_digit')"
 
@@ -65,6 +65,7 @@ def main() -> None:
         if seed == 0:
             print(advice)
             print(advice.plan)
+        keras.utils.set_random_seed(seed)
         augmented, _ = advice.fit(train, **run)
         keras.utils.set_random_seed(seed)
         plain.fit(*train, batch_size=BATCH_SIZE, **run)

@@ -1,11 +1,11 @@
 """Early stopping, learnt from an earlier run.
 
-A network for scikit-learn's diabetes table runs for 200 epochs and writes its curves with Keras's `CSVLogger`. `advise`
+A network for scikit-learn's diabetes table runs for 120 epochs and writes its curves with Keras's `CSVLogger`. `advise`
 reads that file (T505), says since which epoch the network only learnt by heart, and plans the next run: it stops early
 and keeps the best weights. `GeneralizationEarlyStopping` stops by Prechelt's criterion instead. You will see the
 verdict, and for each run its epochs and the error on test patients.
 
-    python examples/11_early_stopping_from_history.py [--epochs 200] [--seeds 3]
+    python examples/11_early_stopping_from_history.py [--epochs 120] [--seeds 3]
 """
 
 import argparse
@@ -49,7 +49,7 @@ def build() -> keras.Model:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=120)
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
 

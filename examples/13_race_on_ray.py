@@ -1,9 +1,9 @@
 """Is the advice right? A race on Ray, with every worker training a candidate.
 
 The model as written, as advised, and what the findings suggest instead are trained on scikit-learn's digits side by
-side: on the cores of this machine, or on the Ray cluster that `RAY_ADDRESS` names, without a change of this script. Weak
-ones are stopped early; the best and the original run with all seeds. You will see the ranking, differences with their
-95 % intervals, and one sentence that claims no more than they support.
+side: on the cores of this machine, or on the Ray cluster that `RAY_ADDRESS` names, without a change of this script.
+Weak ones are stopped early; the best and the original run with all seeds. You will see the ranking, differences with
+their 95 % intervals, and one sentence that claims no more than they support.
 
     pip install 'keras-normpack[ray]'
     python examples/13_race_on_ray.py [--epochs 6] [--budget "12 trials"] [--seeds 3]

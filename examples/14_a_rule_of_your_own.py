@@ -82,7 +82,9 @@ class PixelsNeverSeen(Rule):
                 layer,
                 message=f"`{layer.path}` looks at {kernel[0]}×{kernel[1]} pixels in steps of {steps[0]}×{steps[1]}",
                 why="The pixels between are thrown away before anything has looked at them.",
-                fix=Fix(f"widen the kernel of `{layer.path}`", (Configure(layer.path, {"kernel_size": wide}),), "retrain"),
+                fix=Fix(
+                    f"widen the kernel of `{layer.path}`", (Configure(layer.path, {"kernel_size": wide}),), "retrain"
+                ),
             )
 
 
@@ -106,7 +108,7 @@ def main() -> None:
     check_rule("X101")
     print("X101 conforms: it speaks where it must, is silent where it must be, and its fix keeps the laws\n")
 
-    train, choose, test = digits()
+    train, _, test = digits()
     print(advise(build(), select="X"))
     accuracies: dict[str, list[float]] = {"as written": [], "with the fix of X101": []}
     for seed in range(arguments.seeds):
@@ -114,7 +116,7 @@ def main() -> None:
         written = build()
         for name, model in zip(accuracies, (written, advise(written, select="X101").apply()), strict=True):
             keras.utils.set_random_seed(seed)
-            model.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, validation_data=choose, verbose=0)
+            model.fit(*train, batch_size=BATCH_SIZE, epochs=arguments.epochs, verbose=0)
             accuracies[name].append(model.evaluate(*test, verbose=0, return_dict=True)["accuracy"])
     print_means("Test accuracy", accuracies)
 

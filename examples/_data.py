@@ -63,11 +63,13 @@ def reviews(train: int, seed: int = 0) -> tuple[Part, Part, Part]:
     order = np.random.default_rng(seed).permutation(len(known[0]))
     chosen, held = order[:train], order[-500:]
     test = np.random.default_rng(seed).permutation(len(unknown[0]))[:2000]
-    return tuple((x[rows], y[rows].astype("int64")) for (x, y), rows in ((known, chosen), (known, held), (unknown, test)))
+    return tuple(
+        (x[rows], y[rows].astype("int64")) for (x, y), rows in ((known, chosen), (known, held), (unknown, test))
+    )
 
 
 def spoken_digits(train: int, seed: int = 0) -> tuple[Part, Part, Part]:
-    """Spoken digits as waves of a second at 8 kHz from -1 to 1; those to test on are of a speaker who is in no other part."""
+    """So many spoken digits, a second at 8 kHz from -1 to 1; 200 to choose on, and all of one speaker to test on."""
     archive = FOLDER / "npz" / "fsdd.npz"
     if archive.exists():
         packed = np.load(archive)

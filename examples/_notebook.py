@@ -1,6 +1,6 @@
 """Runs the notebook and writes it back with its outputs, without what differs from run to run for no reason.
 
-    python examples/_notebook.py
+python examples/_notebook.py
 """
 
 from pathlib import Path

@@ -9,4 +9,4 @@ def print_means(title: str, scores: Mapping[str, Sequence[float]], form: str = "
     """A line per way with the mean over the seeds, and the value of each seed behind it."""
     print(f"\n{title}")
     for name, values in scores.items():
-        print(f"  {name:<30} {form.format(np.mean(values))}   by seed: {', '.join(map(form.format, values))}")
+        print(f"  {name:<32} {form.format(np.mean(values))}   by seed: {', '.join(map(form.format, values))}")

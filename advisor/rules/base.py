@@ -1,4 +1,4 @@
-"""What a rule is: a subclass of `Rule`, marked with `@rule`; here one file under `advisor/rules/`, elsewhere anywhere."""
+"""What a rule is: a subclass of `Rule` marked with `@rule`, one file each under `advisor/rules/`."""
 
 from __future__ import annotations
 

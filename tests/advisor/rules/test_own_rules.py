@@ -4,8 +4,10 @@ import textwrap
 
 import keras
 import pytest
+from typer.testing import CliRunner
 
 from advisor import advise
+from advisor.cli import app
 from advisor.report import to_text
 from advisor.rules import Reference, Rule, Severity, all_rules, broken_plugins, registry, rule
 
@@ -143,6 +145,13 @@ def test_a_plugin_that_cannot_be_imported_is_reported_and_sinks_nothing(install)
     assert failure.code == "plugin_that_breaks"
     assert failure.error.startswith("ModuleNotFoundError: No module named 'a_module_that_nobody_has'")
     assert "plugin_that_breaks" in to_text(advice.examination)
+
+
+def test_the_list_of_rules_says_which_plugin_is_missing(install):
+    install("plugin_not_listed", "1 / 0")
+    listed = CliRunner().invoke(app, ["rules", "N101"])
+    assert listed.exit_code == 0
+    assert "the rules of the plugin plugin_not_listed are missing: ZeroDivisionError: division by zero" in listed.stderr
 
 
 def test_a_plugin_that_takes_a_code_of_this_package_is_reported(install):
