@@ -2,7 +2,8 @@
 
 Three hundred recordings become log-mel spectrograms, and a CNN learns which digit is said. `advise` hears few
 recordings of each class (A403) and plans `SpecAugment`, which masks bands of time and frequency. You will see the plan
-and the test accuracy with and without it. Across speakers it is no sure gain at this size: measure before you believe.
+and the test accuracy with and without it. In so short a run it costs accuracy, as claim C19 of docs/claims.md found as
+well: made for long training on many recordings, it is a thing to measure before it is believed.
 
 The recordings are downloaded the first time: python -c "import tensorflow_datasets as tfds; tfds.load('spoken_digit')"
 

@@ -13,7 +13,8 @@ NOTEBOOK = Path(__file__).with_name("from_advise_to_phone.ipynb")
 
 def executed(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
     """The notebook after all its cells ran in that folder; warnings, times and the kernel's own data are left out."""
-    notebook = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
+    resources = {"metadata": {"path": str(folder)}}
+    notebook = NotebookClient(notebook, timeout=600, coalesce_streams=True, resources=resources).execute()
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     for cell in notebook.cells:
         cell.metadata = {}

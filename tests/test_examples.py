@@ -33,7 +33,7 @@ def means(text, title):
     _, _, rest = text.partition(f"\n{title}\n")
     assert rest, f"nothing is printed under {title!r}"
     rows = rest.split("\n\n")[0].splitlines()
-    found = [re.match(r"  (.+?)\s+([\d.]+)(?:%| °C)?(?:   by seed.*)?$", row) for row in rows]
+    found = [re.match(r"  (.+?)\s+([\d.]+)%?(?:   by seed.*)?$", row) for row in rows]
     return {match[1]: float(match[2]) for match in found if match}
 
 
@@ -65,16 +65,15 @@ def test_large_batch(run):
     assert "ghost batches of 32" in accuracy
 
 
-@pytest.mark.slow
 def test_lstm(run):
-    pytest.importorskip("bokeh_sampledata")
-    text = run("03", "--epochs", 1, "--seeds", 1)
-    errors = means(text, "Mean error over the test days")
-    assert list(errors) == ["as written", "as advised", "LayerNormLSTM, as advised", "nothing will change"]
-    assert all(0 < error < 1 for error in errors.values())
+    text = run("03", "--epochs", 2, "--seeds", 1)
+    accuracy = means(text, "Test accuracy")
     assert "N108" in text
+    assert accuracy["as advised"] > accuracy["as written"]
+    assert accuracy["LayerNormLSTM"] > accuracy["as written"]
 
 
+@pytest.mark.slow
 def test_transformer(run):
     need("npz/imdb.npz", "imdb_reviews")
     text = run("04", "--epochs", 1, "--reviews", 400, "--seeds", 1)
@@ -202,7 +201,6 @@ def test_an_example_explains_its_arguments(script):
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_an_example_runs_in_full_as_a_user_starts_it(script):
     needed = {
-        "03": lambda: pytest.importorskip("bokeh_sampledata"),
         "04": lambda: need("npz/imdb.npz", "imdb_reviews"),
         "08": lambda: pytest.importorskip("skimage"),
         "09": lambda: need("npz/fsdd.npz", "spoken_digit"),
@@ -214,7 +212,7 @@ def test_an_example_runs_in_full_as_a_user_starts_it(script):
         [sys.executable, str(script)], cwd=EXAMPLES.parent, capture_output=True, text=True, check=False, timeout=900
     )
     assert result.returncode == 0, result.stderr[-2000:]
-    assert re.search(r"\d+(\.\d+)?%|distance of its statistics|°C", result.stdout)
+    assert re.search(r"\d+(\.\d+)?%|distance of its statistics", result.stdout)
 
 
 def test_the_notebook_is_committed_without_noise():
