@@ -5,6 +5,7 @@ deviation of the style's; a decoder paints them. Both are trained here on patche
 so that what it paints has the style's statistics and the content's shapes (Huang & Belongie 2017). You will see how far
 the painted picture is from the style and from the content, and the pictures in `style_transfer.png`.
 
+    pip install pillow                  # reads and writes pictures
     python examples/05_style_transfer_with_adain.py [--steps 400] [--output style_transfer.png]
 """
 
