@@ -57,7 +57,7 @@ def test_small_batch(run, tmp_path):
 
 
 def test_large_batch(run):
-    text = run("02", "--epochs", 8, "--seeds", 1)
+    text = run("02", "--epochs", 6, "--seeds", 1)
     accuracy = means(text, "Test accuracy")
     assert "N112" in text
     # The averages of the model as written are still those it started with.
@@ -99,7 +99,7 @@ def test_weight_normalization(run):
 
 
 def test_feature_selection(run):
-    text = run("07", "--epochs", 40, "--seeds", 1)
+    text = run("07", "--epochs", 30, "--seeds", 1)
     assert "R306" in text
     assert means(text, "Kept of the 60 shuffled columns")["no penalty"] == 60
     assert means(text, "Kept of the 60 shuffled columns")["group lasso of 0.02"] < 6
