@@ -49,7 +49,9 @@ def to_text(examination: Examination) -> str:
         The text, without a newline at its end.
     """
     stream = io.StringIO()
-    print_examination(examination, Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    # In a notebook Rich would show each line as an output of its own and leave the stream empty.
+    console = Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None)
+    print_examination(examination, console)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
