@@ -459,6 +459,15 @@ class Advice:
         Raises:
             OSError: If the file cannot be written.
             ValueError: If its name does not end in `.html`.
+
+        Example:
+        >>> import keras, tempfile
+        >>> from pathlib import Path
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Softmax()])
+        >>> page = Path(tempfile.mkdtemp()) / "report.html"
+        >>> advise(model).save_html(page)
+        >>> page.read_text("utf-8")[:15]
+        '<!doctype html>'
         """
         from advisor.report import to_html
 
@@ -503,6 +512,15 @@ class Advice:
         Raises:
             OSError: If the file cannot be written.
             ValueError: If an argument is none of these.
+
+        Example:
+        >>> import keras, tempfile
+        >>> from pathlib import Path
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Softmax()])
+        >>> picture = Path(tempfile.mkdtemp()) / "advice.svg"
+        >>> advise(model).plot(picture, show_shapes=True)
+        >>> "(None, 4)" in picture.read_text("utf-8")
+        True
         """
         from advisor.report.html.drawing_text import Shown
         from advisor.report.html.page import draw_both

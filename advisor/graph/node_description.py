@@ -9,6 +9,9 @@ from typing import Any
 from advisor.graph.model_graph import Node, Shape
 from advisor.graph.source_code import code_of_layer, plain_arguments
 
+_TOLD_APART = frozenset({"name", "dtype", "trainable"})
+"""Arguments that have fields of their own."""
+
 
 @dataclass(frozen=True)
 class NodeDescription:
@@ -91,9 +94,6 @@ def _arguments(layer: Any) -> dict[str, Any] | None:
 def _values(layer: Any) -> dict[str, Any]:
     config = layer.get_config()
     return {name: value for name, value in config.items() if name not in _TOLD_APART and _is_plain(value)}
-
-
-_TOLD_APART = frozenset({"name", "dtype", "trainable"})
 
 
 def _is_plain(value: Any) -> bool:

@@ -68,6 +68,10 @@ def code_of_layer(layer: Any) -> str | None:
     return _with_name(LayerSpec(type(layer), arguments).code(), layer.name)
 
 
+def _code_of_spec(spec: LayerSpec) -> str:
+    return _with_name(spec.code(), spec.config["name"]) if "name" in spec.config else spec.code()
+
+
 def _with_name(code: str, name: str) -> str:
     return f"{code[:-1]}{'' if code.endswith('()') else ', '}name={name!r})"
 
@@ -111,9 +115,7 @@ def change_in_code(edit: Edit, graph: ModelGraph) -> CodeChange:
         return CodeChange(before or edit.path, None)
     if isinstance(edit, (InsertBefore, InsertAfter)):
         place = "before" if isinstance(edit, InsertBefore) else "after"
-        made = [_with_name(spec.code(), spec.config["name"]) if "name" in spec.config else spec.code()
-                for spec in edit.specs]  # fmt: skip
-        return CodeChange(None, "\n".join(made), f"{place} `{edit.path}`")
+        return CodeChange(None, "\n".join(map(_code_of_spec, edit.specs)), f"{place} `{edit.path}`")
     if isinstance(edit, SetTrainable):
         return CodeChange(None, f"{_access(node, graph)}.trainable = {edit.trainable}", "before `compile`")
     after = _replacing_code(edit, layer, before or node.name)

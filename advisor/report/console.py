@@ -99,7 +99,7 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
         console.print(table)
     for note in rewrite.notes:
         console.print(_prose(note))
-    console.print(_account(rewrite))
+    console.print(Text(f"{wording.account_of(rewrite)}.", "bold"))
 
 
 def _print_subject(facts: Facts, console: Console) -> None:
@@ -207,17 +207,6 @@ def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
     safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
     fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
     return Text(f"{counted(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
-
-
-def _account(rewrite: Rewrite) -> Text:
-    origins = Counter(origin.origin for origin in rewrite.weight_map.values())
-    weights = ", ".join(f"{origins[origin]} {origin}" for origin in ("kept", "mapped", "new") if origins[origin])
-    parts = [f"{len(rewrite.applied)} applied, {len(rewrite.skipped)} skipped"]
-    if weights:
-        parts.append(f"variables: {weights}")
-    if rewrite.parity is not None:
-        parts.append(f"outputs after the exact fixes differ by {rewrite.parity:.1e} at most")
-    return Text("; ".join(parts) + ".", "bold")
 
 
 def _same_but_for_names(items: Iterable[Item], words: Callable[[Item], str]) -> Iterable[Sequence[Item]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
+from advisor.report.html.theme import DARK, LIGHT, css_variables
 from advisor.report.wording import alike, counted, known_of_run, shape_of_model
 
 if TYPE_CHECKING:
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
     from advisor.rules import Finding
     from advisor.rules.examination import Examination
 
-_STYLE = """\
-.normpack-advice { color-scheme: light dark; --text: #1d232b; --muted: #5b6675; --line: #dde2e8; --page: #ffffff;
-  --error: #b3261e; --warning: #8a5300; --info: #0b62ba; max-width: 60rem; padding: 1rem 1.25rem; border: 1px solid
-  var(--line); border-radius: 10px; background: var(--page); color: var(--text); font: 14px/1.5 system-ui,
-  -apple-system, "Segoe UI", Roboto, sans-serif; }
-@media (prefers-color-scheme: dark) { .normpack-advice { --text: #e4e8ee; --muted: #98a4b3; --line: #333b46;
-  --page: #161a20; --error: #ff9389; --warning: #f0b557; --info: #72b5f7; } }
+_STYLE = (
+    f"""\
+.normpack-advice {{ color-scheme: light dark; {css_variables(LIGHT)} }}
+@media (prefers-color-scheme: dark) {{ .normpack-advice {{ {css_variables(DARK)} }} }}
+"""
+    + """\
+.normpack-advice { max-width: 60rem; padding: 1rem 1.25rem; border: 1px solid var(--line); border-radius: 10px;
+  background: var(--card); color: var(--text);
+  font: 14px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 .normpack-advice p { margin: .2rem 0; color: var(--muted); }
 .normpack-advice table { width: 100%; margin: .6rem 0; border-collapse: collapse; color: inherit; }
 .normpack-advice th, .normpack-advice td { padding: .3rem .8rem .3rem 0; border: 0; border-top: 1px solid var(--line);
@@ -30,6 +33,7 @@ _STYLE = """\
 .normpack-advice code { font: .92em ui-monospace, SFMono-Regular, Menlo, monospace; background: none; color: inherit; }
 .normpack-advice b.error { color: var(--error); } .normpack-advice b.warning { color: var(--warning); }
 .normpack-advice b.info { color: var(--info); }"""
+)
 
 
 def to_short_html(examination: Examination) -> str:

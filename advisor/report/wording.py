@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from advisor.facts import Facts
     from advisor.facts.probes import ProbeFailure
+    from advisor.rewrite import Rewrite
     from advisor.rules import Finding
     from advisor.rules.examination import NotRun
 
@@ -65,6 +66,19 @@ def alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
     for finding in findings:
         groups[finding.code, finding.why].append(finding)
     return groups.values()
+
+
+def account_of(rewrite: Rewrite) -> str:
+    """How much a rewrite did, and how far apart outputs are before and after its exact fixes."""
+    origins = Counter(origin.origin for origin in rewrite.weight_map.values())
+    weights = ", ".join(f"{origins[one]} {one}" for one in ("kept", "mapped", "new") if origins[one])
+    said = [f"{len(rewrite.applied)} applied, {len(rewrite.skipped)} skipped"]
+    if weights:
+        said.append(f"variables: {weights}")
+    if rewrite.parity is not None:
+        difference = f"differ by {rewrite.parity:.1e} at most" if rewrite.parity else "are the same"
+        said.append(f"outputs after the exact fixes {difference}")
+    return "; ".join(said)
 
 
 def missing(not_run: Iterable[NotRun]) -> list[tuple[str, list[str]]]:

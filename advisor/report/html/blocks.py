@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 
-from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, ModelDrawing, Side
+from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, ModelDrawing, merged
 from advisor.report.html.ordering import in_order, parts_of
 
 MOST_ITEMS = 24
@@ -54,7 +54,7 @@ class _Block:
 
     @property
     def leaves(self) -> list[Item]:
-        return [leaf for item in self.items for leaf in (item.leaves if isinstance(item, _Block) else [item])]
+        return _leaves(self.items)
 
 
 def _blocks(group: Group) -> list[_Block | Item]:
@@ -209,44 +209,44 @@ def _grouped(group: Group, blocks: Sequence[_Block | Item]) -> Group:
 
 
 def _as_group(block: _Block, parent: Group) -> Group:
-    items = _leaves(block.items)
-    keys = {item.key for item in items}
-    sides = frozenset(side for item in items for side in item.sides)
+    items = block.leaves
     inner = Group(
-        key=f"{items[0].key} … {items[-1].key}",
+        key=_key(block),
         title=block.title,
         items=tuple(items),
-        edges=tuple(_within(keys, parent.edges)),
-        sides=sides,
+        edges=_within({item.key for item in items}, parent.edges),
+        sides=frozenset(side for item in items for side in item.sides),
     )
     if len(items) > MOST_ITEMS and any(isinstance(item, _Block) for item in block.items):
         return _grouped(inner, block.items)
     return inner
 
 
-def _within(keys: set[str], edges: Sequence[Edge]) -> Iterator[Edge]:
+def _within(keys: set[str], edges: Sequence[Edge]) -> tuple[Edge, ...]:
     """The edges of some items, where whatever else these read comes in, and what else reads them is out."""
-    found: dict[tuple[str, str, bool], set[Side]] = {}
-    for edge in edges:
-        if edge.source in keys or edge.target in keys:
-            source = edge.source if edge.source in keys else INPUT
-            target = edge.target if edge.target in keys else OUTPUT
-            found.setdefault((source, target, edge.known), set()).update(edge.sides)
-    return (Edge(source, target, frozenset(on), known) for (source, target, known), on in found.items())
+    return merged(
+        replace(
+            edge,
+            source=edge.source if edge.source in keys else INPUT,
+            target=edge.target if edge.target in keys else OUTPUT,
+        )
+        for edge in edges
+        if edge.source in keys or edge.target in keys
+    )
 
 
 def _between(blocks: Sequence[_Block | Item], edges: Sequence[Edge]) -> tuple[Edge, ...]:
+    """The edges that lead from one block to another, or to an end of the group."""
     owner = {leaf.key: _key(block) for block in blocks for leaf in _leaves([block])} | {end: end for end in _ENDS}
-    sides: dict[tuple[str, str, bool], set[Side]] = {}
-    for edge in edges:
-        if edge.source in owner and edge.target in owner and owner[edge.source] != owner[edge.target]:
-            sides.setdefault((owner[edge.source], owner[edge.target], edge.known), set()).update(edge.sides)
-    return tuple(Edge(source, target, frozenset(on), known) for (source, target, known), on in sides.items())
+    return merged(
+        replace(edge, source=owner[edge.source], target=owner[edge.target])
+        for edge in edges
+        if edge.source in owner and edge.target in owner and owner[edge.source] != owner[edge.target]
+    )
 
 
 def _key(block: _Block | Item) -> str:
-    leaves = _leaves([block])
-    return f"{leaves[0].key} … {leaves[-1].key}" if isinstance(block, _Block) else block.key
+    return f"{block.leaves[0].key} … {block.leaves[-1].key}" if isinstance(block, _Block) else block.key
 
 
 def _leaves(items: Sequence[_Block | Item]) -> list[Item]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from advisor.graph import Configure, Edit, ModelGraph, Node, Remove, Replace, SetTrainable, Substitute, Wrap
 from advisor.graph.node_description import NodeDescription, describe_node
-from advisor.report.html.model_drawing import INPUT, OUTPUT, Box, Edge, Group, Item, ModelDrawing, Side, Status
+from advisor.report.html.model_drawing import (
+    INPUT,
+    OUTPUT,
+    Box,
+    Edge,
+    Group,
+    Item,
+    ModelDrawing,
+    Side,
+    Status,
+    merged,
+)
 from advisor.report.html.ordering import in_order, on_cycles
 from advisor.rules import Finding
 
@@ -64,28 +75,27 @@ class _Comparison:
             side: {path: _apart_key(path, side) if path in apart else path for path in own}
             for side, own in nodes.items()
         }
-        edges = [*(_edges(nodes, keys) or _listed(nodes, keys)), *self._ends(scope, nodes, keys)]
+        calls = merged(_calls(nodes, keys))
+        edges = merged([*(calls or _listed(nodes, keys)), *self._ends(scope, nodes, keys)])
         between = [edge for edge in edges if edge.source != INPUT and edge.target != OUTPUT]
         order = in_order(_unique(key for own in keys.values() for key in own.values()), between)
         paths = {key: path for own in keys.values() for path, key in own.items()}
-        return tuple(self._item(key, paths[key], nodes, keys) for key in order), tuple(edges)
+        return tuple(self._item(key, paths[key], nodes, keys) for key in order), edges
 
     def _ends(
         self, scope: str, nodes: Mapping[Side, Mapping[str, Node]], keys: Mapping[Side, Mapping[str, str]]
-    ) -> list[Edge]:
+    ) -> Iterator[Edge]:
         """What reads the inputs of a nested model, and what its outputs are."""
-        found: dict[tuple[str, str], set[Side]] = {}
         for side, own in nodes.items():
             if not scope or not own:
                 continue
             graph = self._graphs[side]
             for path, node in own.items():
                 if any(graph.nodes[source.path].is_input for source in node.sources):
-                    found.setdefault((INPUT, keys[side][path]), set()).add(side)
+                    yield Edge(INPUT, keys[side][path], frozenset({side}))
             for source in graph.scopes[scope].outputs:
                 if source.path in own:
-                    found.setdefault((keys[side][source.path], OUTPUT), set()).add(side)
-        return [Edge(source, target, frozenset(sides)) for (source, target), sides in found.items()]
+                    yield Edge(keys[side][source.path], OUTPUT, frozenset({side}))
 
     def _apart(self, nodes: Mapping[Side, Mapping[str, Node]]) -> Collection[str]:
         """Paths of what both models have, but at another place: two boxes."""
@@ -97,7 +107,7 @@ class _Comparison:
                 side: {path: _apart_key(path, side) if path in moved else path for path in own}
                 for side, own in nodes.items()
             }
-        crossing = on_cycles(_edges(nodes, same))
+        crossing = on_cycles(merged(_calls(nodes, same)))
         return moved | (crossing & shared)
 
     def _item(
@@ -156,26 +166,21 @@ def _apart_key(path: str, side: Side) -> str:
     return f"{path} ({side})"
 
 
-def _edges(nodes: Mapping[Side, Mapping[str, Node]], keys: Mapping[Side, Mapping[str, str]]) -> list[Edge]:
-    found: dict[tuple[str, str], set[Side]] = {}
+def _calls(nodes: Mapping[Side, Mapping[str, Node]], keys: Mapping[Side, Mapping[str, str]]) -> Iterator[Edge]:
     for side, own in nodes.items():
         for path, node in own.items():
             for source in node.sources:
                 if source.path in own:
-                    found.setdefault((keys[side][source.path], keys[side][path]), set()).add(side)
-    return [Edge(source, target, frozenset(sides)) for (source, target), sides in found.items()]
+                    yield Edge(keys[side][source.path], keys[side][path], frozenset({side}))
 
 
-def _listed(nodes: Mapping[Side, Mapping[str, Node]], keys: Mapping[Side, Mapping[str, str]]) -> list[Edge]:
+def _listed(nodes: Mapping[Side, Mapping[str, Node]], keys: Mapping[Side, Mapping[str, str]]) -> Iterator[Edge]:
     """Where no call is known: one below the other."""
-    found: dict[tuple[str, str], set[Side]] = {}
     for side, own in nodes.items():
         if any(node.call is not None for node in own.values()):
             continue
-        column = [keys[side][path] for path in own]
-        for pair in pairwise(column):
-            found.setdefault(pair, set()).add(side)
-    return [Edge(source, target, frozenset(sides), known=False) for (source, target), sides in found.items()]
+        for source, target in pairwise(keys[side][path] for path in own):
+            yield Edge(source, target, frozenset({side}), known=False)
 
 
 def _unique(keys: Iterable[str]) -> list[str]:

@@ -132,7 +132,8 @@ def elided(text: str, size: float, room: float, *, bold: bool = False) -> str:
 
 def _without_middle(text: str, kept: int) -> str:
     head = (kept + 1) // 2
-    return f"{text[:head]}…{text[len(text) - (kept - head) :]}"
+    # Some titles have an ellipsis already.
+    return f"{text[:head].rstrip(' …')}…{text[len(text) - (kept - head) :].lstrip(' …')}"
 
 
 def full_text(box: Box, side: Side) -> str:

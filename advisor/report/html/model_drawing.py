@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -81,6 +81,21 @@ class Edge:
     target: str
     sides: frozenset[Side]
     known: bool = True
+
+
+def merged(edges: Iterable[Edge]) -> tuple[Edge, ...]:
+    """One edge for all that lead from one item to another, in all models that have any of these.
+
+    Example:
+    >>> before, after = (Edge("a", "b", frozenset({side})) for side in Side)
+    >>> merged([before, after]) == (Edge("a", "b", frozenset(Side)),)
+    True
+    """
+    found: dict[tuple[str, str, bool], frozenset[Side]] = {}
+    for edge in edges:
+        ends = (edge.source, edge.target, edge.known)
+        found[ends] = found.get(ends, frozenset()) | edge.sides
+    return tuple(Edge(source, target, sides, known) for (source, target, known), sides in found.items())
 
 
 @dataclass(frozen=True)

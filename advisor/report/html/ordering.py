@@ -29,26 +29,20 @@ def in_order(keys: Sequence[str], edges: Sequence[Edge]) -> list[str]:
     for edge in edges:
         following[edge.source].append(edge.target)
         waiting[edge.target] += 1
-    order: list[str] = []
-    # A stack, so that a chain goes on before the next one begins.
-    ready = [key for key in reversed(keys) if not waiting[key]]
-    ready.sort(key=lambda key: (not following[key], place[key]), reverse=True)
-    roots = list(reversed(ready))
-    ready = []
+    # What nothing reads stands last among the first.
+    order = sorted((key for key in keys if not waiting[key]), key=lambda key: (not following[key], place[key]))
 
-    def release(key: str) -> None:
-        order.append(key)
-        freed = []
+    def released_by(key: str) -> list[str]:
+        """What depends on nothing any more, the first one last."""
         for target in following[key]:
             waiting[target] -= 1
-            if not waiting[target]:
-                freed.append(target)
-        ready.extend(sorted(freed, key=place.__getitem__, reverse=True))
+        return sorted({target for target in following[key] if not waiting[target]}, key=place.__getitem__, reverse=True)
 
-    for root in roots:
-        release(root)
+    # A stack, so that a chain goes on before the next one begins.
+    ready = [key for root in list(order) for key in released_by(root)]
     while ready:
-        release(ready.pop())
+        order.append(ready.pop())
+        ready += released_by(order[-1])
     return order
 
 

@@ -87,7 +87,7 @@ def _known(
         "shape": wording.shape_of_model(facts),
         "known": wording.known_of_run(facts),
         "counts": _counts(examination),
-        "rewritten": _account(rewrite),
+        "rewritten": wording.account_of(rewrite) if rewrite else "",
         "findings": examination.findings,
         "cards": cards,
         "card_charts": {card.places[0].number: [picture.of_measured(one) for one in card.measured] for card in cards},
@@ -124,22 +124,6 @@ def _counts(examination: Examination) -> list[Count]:
     safeties = Counter(finding.fix.safety for finding in examination.findings if finding.fix)
     fixes = [Count(safeties[one], f"{one} fix", "muted") for one in ("exact", "retrain")]
     return [*counts, *fixes]
-
-
-def _account(rewrite: Rewrite | None) -> list[str]:
-    if rewrite is None:
-        return []
-    origins = Counter(origin.origin for origin in rewrite.weight_map.values())
-    weights = ", ".join(f"{origins[one]} {one}" for one in ("kept", "mapped", "new") if origins[one])
-    said = [f"{len(rewrite.applied)} {'fix' if len(rewrite.applied) == 1 else 'fixes'} applied"]
-    if rewrite.skipped:
-        said.append(f"{len(rewrite.skipped)} not applied")
-    if weights:
-        said.append(f"variables: {weights}")
-    if rewrite.parity is not None:
-        difference = f"differ by {rewrite.parity:.1e} at most" if rewrite.parity else "are the same"
-        said.append(f"outputs after the exact fixes {difference}")
-    return said
 
 
 def _totals(drawing: ModelDrawing) -> dict[str, int]:
