@@ -3,7 +3,7 @@
     python -m benchmarks.advice [--quick] [--workers 2] [--tasks "plain CNN,wine MLP"] [--arms "as written,…"]
         [--again "measured advice"] [--render]
 
-It needs `pip install -e '.[race,plot]'` and the data of `benchmarks/datasets.py`.
+It needs `pip install -e '.[race]'` and the data of `benchmarks/datasets.py`.
 Every training is kept when it is done, and a second call goes on from there. `KERAS_BACKEND=jax python -m
 benchmarks.advice` trains on a GPU where JAX has one.
 """
