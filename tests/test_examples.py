@@ -56,6 +56,7 @@ def test_small_batch(run, tmp_path):
     assert output.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_large_batch(run):
     text = run("02", "--epochs", 6, "--seeds", 1)
     accuracy = means(text, "Test accuracy")
@@ -65,6 +66,7 @@ def test_large_batch(run):
     assert "ghost batches of 32" in accuracy
 
 
+@pytest.mark.slow
 def test_lstm(run):
     text = run("03", "--epochs", 2, "--seeds", 1)
     accuracy = means(text, "Test accuracy")
@@ -91,6 +93,7 @@ def test_style_transfer(run, tmp_path):
     assert keras.utils.load_img(output).size == (3 * 640, 2 * 424)
 
 
+@pytest.mark.slow
 def test_weight_normalization(run):
     text = run("06", "--epochs", 2, "--seeds", 1)
     accuracy = means(text, "Test accuracy")
@@ -132,6 +135,7 @@ def test_transfer(run):
     assert accuracy["MobileNetV2 under the same head"] > accuracy["from scratch"]
 
 
+@pytest.mark.slow
 def test_early_stopping(run):
     text = run("11", "--epochs", 40, "--seeds", 1)
     assert "T505" in text
@@ -224,6 +228,7 @@ def test_the_notebook_is_committed_without_noise():
     assert "site-packages" not in NOTEBOOK.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat")
     pytest.importorskip("nbclient")

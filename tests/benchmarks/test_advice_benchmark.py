@@ -104,6 +104,7 @@ def test_a_record_of_other_settings_is_not_gone_on_with(tmp_path):
         assert cell.record(tmp_path)["arms"] == arms_known
 
 
+@pytest.mark.slow
 def test_an_arm_that_decides_as_before_is_not_trained_again(tmp_path, trainings, monkeypatch):
     cell = Cell("wine MLP", 64)
     said = {"fixes": []}
@@ -119,6 +120,7 @@ def test_an_arm_that_decides_as_before_is_not_trained_again(tmp_path, trainings,
     assert trainings == [0, 0]
 
 
+@pytest.mark.slow
 def test_a_training_repeats_itself():
     task = task_named("wine MLP")
     keras.backend.clear_session()
