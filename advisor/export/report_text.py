@@ -12,14 +12,15 @@ COLUMNS = 80
 HEADER = ("", "exported", "by Keras", "ratio")
 
 
-def text_of(report: ExportReport) -> str:
+def text_of(report: ExportReport, width: int = COLUMNS) -> str:
     """The figures in a table, then what was done and is to be known.
 
     Args:
         report: The report.
+        width: The most columns that lines of text may take, but for words that are longer.
 
     Returns:
-        Lines of at most 80 columns, but for words that are longer.
+        The lines.
     """
     figures = [(row.label, row.exported, row.by_keras, row.ratio_text) for row in figure_rows(report)]
     total = operator_total(report)
@@ -30,7 +31,7 @@ def text_of(report: ExportReport) -> str:
     for term, said in statements(report):
         lines.extend(
             textwrap.wrap(
-                f"{term}: {said}", COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                f"{term}: {said}", width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
             )
         )
     return "\n".join(lines)

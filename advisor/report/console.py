@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich import box
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
+
+from advisor.report.wording import count, unmet_needs
 
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
     from advisor.facts.probes import ProbeFailure
+    from advisor.report.checked import Checked
     from advisor.rewrite import Rewrite
     from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination, NotRun
@@ -33,19 +37,8 @@ _WHERE_WIDTH = 24
 _LINE_WIDTH = 100
 _WRAPPED = frozenset({"where", "what", "fix", "why"})
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "blue"}
+_SIGNS = {"-": "red", "+": "green"}
 _NAMED_IN_TEXT = r"`[^`]+`"
-
-_MISSING = {
-    "graph": "a model whose layers can be read",
-    "batch_size": "the batch size",
-    "compile": "a compiled model",
-    "data": "training data",
-    "samples": "training data that tells its size",
-    "training": "the batch size, the steps per epoch or the epochs",
-    "steps": "the steps per epoch and the epochs",
-    "history": "the history of an earlier run",
-    "validation": "validation data",
-}
 
 
 def to_text(examination: Examination) -> str:
@@ -57,9 +50,41 @@ def to_text(examination: Examination) -> str:
     Returns:
         The text, without a newline at its end.
     """
+    return as_text(lambda console: print_examination(examination, console))
+
+
+def as_text(show: Callable[[Console], None]) -> str:
+    """What something prints, as plain text, 80 columns wide.
+
+    Args:
+        show: Prints it.
+
+    Returns:
+        The text, without a newline at its end.
+    """
     stream = io.StringIO()
-    print_examination(examination, Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    show(Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def print_check(checked: Sequence[Checked], console: Console) -> None:
+    """Print what was found in models, one after the other.
+
+    Args:
+        checked: Models that were examined.
+        console: Where to print.
+    """
+    for number, one in enumerate(checked):
+        if number:
+            console.print()
+        if len(checked) > 1:
+            console.print(Rule(Text(one.source.name), align="left", characters="─"))
+        print_examination(one.examination, console)
+        _print_baseline(one, console)
+        if one.rewrite is not None:
+            console.print()
+            print_diff(one.rewrite, console)
+            print_rewrite(one.rewrite, console)
 
 
 def print_examination(examination: Examination, console: Console | None = None) -> None:
@@ -109,19 +134,42 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
     console.print(_account(rewrite))
 
 
+def print_diff(rewrite: Rewrite, console: Console) -> None:
+    """Print the layers before and after a rewrite as a diff; what goes on in the next line has the sign of its line.
+
+    Args:
+        rewrite: The rewrite.
+        console: Where to print.
+    """
+    for line in rewrite.diff.splitlines():
+        sign, style = line[:1], _SIGNS.get(line[:1], "")
+        wrapped = textwrap.wrap(line, console.width, subsequent_indent=f"{sign}    ", break_on_hyphens=False)
+        for part in wrapped:
+            console.print(Text(part, style), soft_wrap=True)
+
+
+def _print_baseline(checked: Checked, console: Console) -> None:
+    if checked.known:
+        console.print(f"{count(checked.known, 'finding')} more in the baseline.")
+    if checked.gone:
+        console.print(f"{count(len(checked.gone), 'finding')} of the baseline no longer found; write it anew.")
+        for label, text in _listed("gone", map(str, checked.gone)):
+            _print_labelled(label, text, console)
+
+
 def _print_subject(facts: Facts, console: Console) -> None:
     model, training, data = facts.model, facts.training, facts.data
-    shape = [_count(len(facts.layers), "layer"), _count(model.params, "parameter"), model.family, model.task]
+    shape = [count(len(facts.layers), "layer"), count(model.params, "parameter"), model.family, model.task]
     console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(map(str, shape))))
     known = []
     if training.batch_size is not None:
         known.append(f"batch size {training.batch_size:,}")
     if training.replicas > 1:
-        known.append(_count(training.replicas, "replica"))
+        known.append(count(training.replicas, "replica"))
     if training.total_steps is not None:
-        known.append(f"{training.total_steps:,} steps in {_count(training.epochs or 0, 'epoch')}")
+        known.append(f"{training.total_steps:,} steps in {count(training.epochs or 0, 'epoch')}")
     if data is not None and data.samples is not None:
-        known.append(_count(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
+        known.append(count(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
     if model.trained:
         known.append(f"trained: {model.trained}")
     if known:
@@ -210,13 +258,10 @@ def _print_labelled(label: str, text: str, console: Console, style: str = "dim")
 def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
     if not not_run:
         return
-    lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for rule in not_run:
-        lacking[tuple(rule.missing)].append(rule.code)
     console.print()
-    console.print(Text(f"{_count(len(not_run), 'rule')} did not run", "bold"))
-    for missing, codes in lacking.items():
-        _print_labelled("missing", f"{' and '.join(_MISSING[need] for need in missing)}: {', '.join(codes)}", console)
+    console.print(Text(f"{count(len(not_run), 'rule')} did not run", "bold"))
+    for needs, codes in unmet_needs(not_run):
+        _print_labelled("missing", f"{needs}: {', '.join(codes)}", console)
 
 
 def _print_not_measured(failures: Sequence[ProbeFailure], console: Console) -> None:
@@ -226,20 +271,20 @@ def _print_not_measured(failures: Sequence[ProbeFailure], console: Console) -> N
     for failure in failures:
         probes[failure.error].append(failure.probe)
     console.print()
-    console.print(Text(f"{_count(len(failures), 'figure')} could not be measured on the data", "bold"))
+    console.print(Text(f"{count(len(failures), 'figure')} could not be measured on the data", "bold"))
     for error, names in probes.items():
         _print_labelled("failed", f"{', '.join(names)}: {_shortened(error)}", console)
 
 
 def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
-    unsaid = f" {_count(ignored, 'more finding')} ignored at their layers." if ignored else ""
+    unsaid = f" {count(ignored, 'more finding')} ignored at their layers." if ignored else ""
     if not findings:
         return Text(f"Nothing found.{unsaid}", "bold green")
     severities = Counter(finding.severity for finding in findings)
-    counts = ", ".join(_count(number, severity) for severity, number in severities.items())
+    counts = ", ".join(count(number, severity) for severity, number in severities.items())
     safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
     fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
-    return Text(f"{_count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
+    return Text(f"{count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
 
 
 def _account(rewrite: Rewrite) -> Text:
@@ -298,8 +343,3 @@ def _shortened(error: str) -> str:
 
 def _more(total: int) -> str:
     return f"{total - MOST_ALIKE} more like these; the JSON report has them all"
-
-
-def _count(number: int, noun: str) -> str:
-    plural = noun if number == 1 or noun == "info" else f"{noun}s"
-    return f"{number:,} {plural}"
