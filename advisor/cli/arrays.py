@@ -61,7 +61,7 @@ def arrays_given(files: Mapping[str, Path | None]) -> dict[str, dict[str, Any]]:
     """The arrays in the files that were given, by the names of the options.
 
     Args:
-        files: Files by option, such as `--data`; None where the option was not given.
+        files: Files by the name of the option, such as `validation_data`; None where it was not given.
 
     Returns:
         Arrays by name, by option.
@@ -70,5 +70,9 @@ def arrays_given(files: Mapping[str, Path | None]) -> dict[str, dict[str, Any]]:
         FileNotFoundError: If there is no such file.
         ValueError: If one does not hold arrays.
     """
-    checked = {option: checked_arrays_file(file, option) for option, file in files.items() if file is not None}
-    return {option: read_arrays(file) for option, file in checked.items()}
+    checked = {
+        name: checked_arrays_file(file, f"--{name.replace('_', '-')}")
+        for name, file in files.items()
+        if file is not None
+    }
+    return {name: read_arrays(file) for name, file in checked.items()}

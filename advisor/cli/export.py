@@ -86,7 +86,7 @@ def export(
     if report_destination is not None and report_destination.absolute() == destination.absolute():
         raise ValueError(f"report and model must be different files. Received: --report {str(report_file)!r}")
     named = named_model(model)
-    arrays = arrays_given({"verify_data": data, "representative_data": representative_data})
+    arrays = arrays_given({"data": data, "representative_data": representative_data})
     given = {
         "quantize": None if quantize is None else quantize.value,
         "batch_size": batch_size,
@@ -100,7 +100,8 @@ def export(
     from advisor.export.named_arrays import data_from_arrays
 
     samples = _told_samples(loaded, quantize)
-    samples |= {name: data_from_arrays(loaded.model, array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        samples["verify_data" if name == "data" else name] = data_from_arrays(loaded.model, array)
     options = {name: value for name, value in given.items() if value is not None}
     report = export_model(loaded.model, destination, format=to.value, **options, **samples)
     if report_destination is None:
@@ -135,4 +136,4 @@ def _report(report: ExportReport, report_format: ExportReportFormat, width: int)
             return page_of(report)
         case ExportReportFormat.JSON:
             return report.to_json()
-    return text_of(report, min(width, COLUMNS))
+    return f"{report.path}\n{text_of(report, min(width, COLUMNS))}"
