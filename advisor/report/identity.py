@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from advisor.model_source import Source
     from advisor.rules import Finding
 
-_WORD_BORDER = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_BORDER = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
 _COUNTED = re.compile(r"(?P<stem>.+?)(_(?P<number>\d+))?(?P<call>#\d+)?")
 
 GIVEN_BY_KERAS = frozenset({"model", "sequential", "functional"})
