@@ -52,6 +52,9 @@ EXAMPLES = (
     Example("From now on, only what is new", "keras-advisor check model.keras --write-baseline known.json"),
 )
 
+WITH_REWRITE = (CheckFormat.TEXT, CheckFormat.JSON, CheckFormat.HTML)
+"""Formats that can tell what `fix` would change."""
+
 
 def check(
     models: Models,
@@ -103,8 +106,12 @@ def check(
     Exit codes: 0 nothing found, or nothing that is not in the baseline; 1 findings of any severity, which --select and
     --ignore narrow; 2 failure, also when nothing was found but a rule failed.
     """
-    if diff and report_format not in (CheckFormat.TEXT, CheckFormat.JSON):
-        raise ValueError(f"--diff goes with the formats text and json. Received: --format {report_format.value}")
+    if diff and report_format not in WITH_REWRITE:
+        raise ValueError(
+            f"--diff goes with the formats {', '.join(WITH_REWRITE)}. Received: --format {report_format.value}"
+        )
+    if report_format is CheckFormat.HTML and len(models) > 1:
+        raise ValueError(f"a page is about one model; check each by itself. Received: {', '.join(models)}")
     if baseline is not None and write_baseline is not None:
         raise ValueError(
             "give either --baseline or --write-baseline. "
@@ -126,7 +133,7 @@ def check(
             raise ValueError("no baseline is written, for a model could not be examined")
         known = baselines.write(new_baseline, examined)
     checked = baselines.all_that_was_found(examined) if known is None else baselines.new_beside(known, examined)
-    if diff:
+    if diff or report_format is CheckFormat.HTML:
         safety = SAFETIES[settings.get("safety")]
         pairs = zip(checked, examined, strict=True)
         checked = [replace(report, rewrite=one.advice.rewrite(safety)) for report, one in pairs]
@@ -152,7 +159,7 @@ def _known(file: Path | None) -> Baseline | None:
 
 
 def _written(checked: Sequence[Checked], unread: Sequence[Unread], report_format: CheckFormat) -> str:
-    from advisor.report import as_text, check_to_json, print_check
+    from advisor.report import as_text, check_to_json, print_check, to_html
     from advisor.report.github import to_github
     from advisor.report.sarif import to_sarif
 
@@ -161,6 +168,8 @@ def _written(checked: Sequence[Checked], unread: Sequence[Unread], report_format
             return to_sarif(checked, unread)
         case CheckFormat.GITHUB:
             return to_github(checked, unread)
+        case CheckFormat.HTML:
+            return "".join(to_html(one.examination, one.plan, one.rewrite) for one in checked)
         case CheckFormat.JSON:
             several = len(checked) + len(unread) > 1
             return check_to_json(checked, of_several=several) if checked or several else ""

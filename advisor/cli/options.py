@@ -27,6 +27,7 @@ class CheckFormat(StrEnum):
     JSON = "json"
     SARIF = "sarif"
     GITHUB = "github"
+    HTML = "html"
 
 
 class ExportReportFormat(StrEnum):

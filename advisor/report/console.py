@@ -15,7 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from advisor.report.wording import count, unmet_needs
+from advisor.report import wording
+from advisor.report.wording import counted
 
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
@@ -63,7 +64,8 @@ def as_text(show: Callable[[Console], None]) -> str:
         The text, without a newline at its end.
     """
     stream = io.StringIO()
-    show(Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    # In a notebook Rich would show each line as an output of its own and leave the stream empty.
+    show(Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -98,7 +100,7 @@ def print_examination(examination: Examination, console: Console | None = None) 
     _print_subject(examination.facts, console)
     if examination.findings:
         console.print(_findings_table(examination.findings))
-        for alike in _alike(examination.findings):
+        for alike in wording.alike(examination.findings):
             _print_details(alike, console)
     _print_not_run(examination.not_run, console)
     for failure in examination.failures:
@@ -150,28 +152,16 @@ def print_diff(rewrite: Rewrite, console: Console) -> None:
 
 def _print_baseline(checked: Checked, console: Console) -> None:
     if checked.known:
-        console.print(f"{count(checked.known, 'finding')} more in the baseline.")
+        console.print(f"{counted(checked.known, 'finding')} more in the baseline.")
     if checked.gone:
-        console.print(f"{count(len(checked.gone), 'finding')} of the baseline no longer found; write it anew.")
+        console.print(f"{counted(len(checked.gone), 'finding')} of the baseline no longer found; write it anew.")
         for label, text in _listed("gone", map(str, checked.gone)):
             _print_labelled(label, text, console)
 
 
 def _print_subject(facts: Facts, console: Console) -> None:
-    model, training, data = facts.model, facts.training, facts.data
-    shape = [count(len(facts.layers), "layer"), count(model.params, "parameter"), model.family, model.task]
-    console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(map(str, shape))))
-    known = []
-    if training.batch_size is not None:
-        known.append(f"batch size {training.batch_size:,}")
-    if training.replicas > 1:
-        known.append(count(training.replicas, "replica"))
-    if training.total_steps is not None:
-        known.append(f"{training.total_steps:,} steps in {count(training.epochs or 0, 'epoch')}")
-    if data is not None and data.samples is not None:
-        known.append(count(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
-    if model.trained:
-        known.append(f"trained: {model.trained}")
+    console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(wording.shape_of_model(facts))))
+    known = wording.known_of_run(facts)
     if known:
         console.print(_prose(" · ".join(known)))
 
@@ -200,14 +190,6 @@ def _table(*headings: str) -> Table:
             max_width=_WHERE_WIDTH if heading == "where" else None,
         )
     return table
-
-
-def _alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
-    """Findings of the same rule that say the same why, together."""
-    groups: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.code, finding.why].append(finding)
-    return groups.values()
 
 
 def _print_details(alike: Sequence[Finding], console: Console) -> None:
@@ -259,32 +241,29 @@ def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
     if not not_run:
         return
     console.print()
-    console.print(Text(f"{count(len(not_run), 'rule')} did not run", "bold"))
-    for needs, codes in unmet_needs(not_run):
-        _print_labelled("missing", f"{needs}: {', '.join(codes)}", console)
+    console.print(Text(f"{counted(len(not_run), 'rule')} did not run", "bold"))
+    for what, codes in wording.missing(not_run):
+        _print_labelled("missing", f"{what}: {', '.join(codes)}", console)
 
 
 def _print_not_measured(failures: Sequence[ProbeFailure], console: Console) -> None:
     if not failures:
         return
-    probes: defaultdict[str, list[str]] = defaultdict(list)
-    for failure in failures:
-        probes[failure.error].append(failure.probe)
     console.print()
-    console.print(Text(f"{count(len(failures), 'figure')} could not be measured on the data", "bold"))
-    for error, names in probes.items():
+    console.print(Text(f"{counted(len(failures), 'figure')} could not be measured on the data", "bold"))
+    for error, names in wording.unmeasured(failures):
         _print_labelled("failed", f"{', '.join(names)}: {_shortened(error)}", console)
 
 
 def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
-    unsaid = f" {count(ignored, 'more finding')} ignored at their layers." if ignored else ""
+    unsaid = f" {counted(ignored, 'more finding')} ignored at their layers." if ignored else ""
     if not findings:
         return Text(f"Nothing found.{unsaid}", "bold green")
     severities = Counter(finding.severity for finding in findings)
-    counts = ", ".join(count(number, severity) for severity, number in severities.items())
+    counts = ", ".join(counted(number, severity) for severity, number in severities.items())
     safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
     fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
-    return Text(f"{count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
+    return Text(f"{counted(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
 
 
 def _account(rewrite: Rewrite) -> Text:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from advisor.report.checked import Checked, Unread
-from advisor.report.wording import count, remedy, unmet_needs
+from advisor.report.wording import counted, missing, remedy
 
 if TYPE_CHECKING:
     from advisor.rules import Finding
@@ -44,11 +44,11 @@ def _of_model(checked: Checked) -> Iterator[str]:
     for probe in examination.not_measured:
         yield _command("warning", {**place, "title": f"{probe.probe} could not be measured"}, probe.error)
     if examination.not_run:
-        title = f"{count(len(examination.not_run), 'rule')} did not run"
-        said = "\n".join(f"{', '.join(codes)}: missing {needs}" for needs, codes in unmet_needs(examination.not_run))
+        title = f"{counted(len(examination.not_run), 'rule')} did not run"
+        said = "\n".join(f"{', '.join(codes)}: missing {needs}" for needs, codes in missing(examination.not_run))
         yield _command("notice", {**place, "title": title}, said)
     if checked.gone:
-        title = f"{count(len(checked.gone), 'finding')} of the baseline no longer found"
+        title = f"{counted(len(checked.gone), 'finding')} of the baseline no longer found"
         yield _command("notice", {**place, "title": title}, "\n".join(map(str, checked.gone)))
 
 

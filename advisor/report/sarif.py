@@ -16,7 +16,7 @@ from advisor.report.checked import Checked, Unread
 from advisor.report.identity import fingerprints, names_in
 from advisor.report.json_report import dumps
 from advisor.report.rule_pages import read_docstring, rule_page
-from advisor.report.wording import remedy, unmet_needs
+from advisor.report.wording import missing, remedy
 from advisor.rules import Rule, all_rules, reference
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _invocation(checked: Sequence[Checked], unread: Sequence[Unread]) -> dict[st
 
 
 def _not_run(checked: Checked) -> Iterator[dict[str, Any]]:
-    for needs, codes in unmet_needs(checked.examination.not_run):
+    for needs, codes in missing(checked.examination.not_run):
         for code in codes:
             yield _notification("note", f"{code} did not run: missing {needs}", checked.source, code)
 

@@ -1,12 +1,14 @@
-"""Words that several reports use."""
+"""What several reports say alike."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from advisor.facts import Facts
+    from advisor.facts.probes import ProbeFailure
     from advisor.rules import Finding
     from advisor.rules.examination import NotRun
 
@@ -23,23 +25,62 @@ _MISSING = {
 }
 
 
-def count(number: int, noun: str) -> str:
-    """A number of things.
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
 
     Example:
-    >>> count(1, "rule"), count(1200, "rule"), count(2, "info")
-    ('1 rule', '1,200 rules', '2 info')
+    >>> counted(1, "layer"), counted(1200, "layer"), counted(2, "info")
+    ('1 layer', '1,200 layers', '2 info')
     """
     plural = noun if number == 1 or noun == "info" else f"{noun}s"
     return f"{number:,} {plural}"
 
 
-def unmet_needs(not_run: Iterable[NotRun]) -> list[tuple[str, list[str]]]:
-    """What rules lack, in words, and the codes of the rules that lack it."""
+def shape_of_model(facts: Facts) -> list[str]:
+    """How large the model is, and what for."""
+    model = facts.model
+    return [counted(len(facts.layers), "layer"), counted(model.params, "parameter"), str(model.family), str(model.task)]
+
+
+def known_of_run(facts: Facts) -> list[str]:
+    """What is known of the training run, the data and the weights."""
+    model, training, data = facts.model, facts.training, facts.data
+    known = []
+    if training.batch_size is not None:
+        known.append(f"batch size {training.batch_size:,}")
+    if training.replicas > 1:
+        known.append(counted(training.replicas, "replica"))
+    if training.total_steps is not None:
+        known.append(f"{training.total_steps:,} steps in {counted(training.epochs or 0, 'epoch')}")
+    if data is not None and data.samples is not None:
+        known.append(counted(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
+    if model.trained:
+        known.append(f"trained: {model.trained}")
+    return known
+
+
+def alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
+    """Findings of the same rule that say the same why, together."""
+    groups: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.code, finding.why].append(finding)
+    return groups.values()
+
+
+def missing(not_run: Iterable[NotRun]) -> list[tuple[str, list[str]]]:
+    """What was missing, and the codes of the rules that lacked it."""
     lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for rule in not_run:
         lacking[tuple(rule.missing)].append(rule.code)
-    return [(" and ".join(_MISSING[need] for need in missing), codes) for missing, codes in lacking.items()]
+    return [(" and ".join(_MISSING[need] for need in needs), codes) for needs, codes in lacking.items()]
+
+
+def unmeasured(failures: Iterable[ProbeFailure]) -> list[tuple[str, list[str]]]:
+    """Why something could not be measured, and the names of the probes."""
+    probes: defaultdict[str, list[str]] = defaultdict(list)
+    for failure in failures:
+        probes[failure.error].append(failure.probe)
+    return list(probes.items())
 
 
 def remedy(finding: Finding) -> Iterator[str]:
