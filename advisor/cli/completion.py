@@ -28,7 +28,9 @@ def arrays(incomplete: str) -> list[str]:
 def codes(incomplete: str) -> list[tuple[str, str]]:
     """Codes of the advisor's own rules with their names, after a comma as well."""
     before, comma, begun = incomplete.rpartition(",")
-    return [(f"{before}{comma}{code}", name) for code, name in _rules() if code.startswith(begun.upper())]
+    found = [(code, name) for code, name in _rules() if code.startswith(begun.upper())]
+    # The shell offers only what begins as it was typed.
+    return [(f"{before}{comma}{begun}{code[len(begun) :]}", name) for code, name in found]
 
 
 def budgets(incomplete: str) -> list[tuple[str, str]]:
