@@ -18,7 +18,7 @@ from advisor.cli.options import ExportFormat, ExportReportFormat, Model, Precisi
 if TYPE_CHECKING:
     from advisor.export import ExportReport
 
-COLUMNS = 80
+WIDTH_OF_FILES = 80
 
 EXAMPLES = (
     Example("For phones", "keras-advisor export model.keras model.tflite"),
@@ -107,7 +107,7 @@ def export(
     if report_destination is None:
         print(_report(report, report_format, Console().width))
     else:
-        files.write_text(report_destination, f"{_report(report, report_format, COLUMNS)}\n")
+        files.write_text(report_destination, f"{_report(report, report_format, WIDTH_OF_FILES)}\n")
 
 
 def _told_samples(loaded: Loaded, quantize: Precision | None) -> dict[str, Any]:
@@ -136,4 +136,4 @@ def _report(report: ExportReport, report_format: ExportReportFormat, width: int)
             return page_of(report)
         case ExportReportFormat.JSON:
             return report.to_json()
-    return f"{report.path}\n{text_of(report, min(width, COLUMNS))}"
+    return f"{report.path}\n{text_of(report, width)}"

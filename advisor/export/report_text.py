@@ -17,7 +17,7 @@ def text_of(report: ExportReport, width: int = COLUMNS) -> str:
 
     Args:
         report: The report.
-        width: The most columns that lines of text may take, but for words that are longer.
+        width: Columns there are, of which 80 are taken at most; words that are longer take more.
 
     Returns:
         The lines.
@@ -31,7 +31,11 @@ def text_of(report: ExportReport, width: int = COLUMNS) -> str:
     for term, said in statements(report):
         lines.extend(
             textwrap.wrap(
-                f"{term}: {said}", width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                f"{term}: {said}",
+                min(width, COLUMNS),
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
             )
         )
     return "\n".join(lines)

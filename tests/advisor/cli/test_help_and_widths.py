@@ -111,6 +111,15 @@ def test_what_is_printed_fits_and_has_no_colour(project, arguments, width):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
+def test_the_demo_fits(width):
+    result = shown("demo", "--seeds", 1, "--epochs", 1, "--samples", 64, width=width)
+    assert result.exit_code == 0, result.stderr
+    assert too_wide(result.stdout, width) == []
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_race_fits(project, width):
     result = shown("race", "nets:trained", "--budget", "2 trials", "--seeds", 1, "-o", "best.keras", width=width)
     assert result.exit_code == 0, result.stderr
