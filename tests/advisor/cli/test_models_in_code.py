@@ -78,10 +78,14 @@ def test_a_mended_model_of_a_function_is_written_beside_the_user(project):
     assert keras.saving.load_model("small-fixed.keras").layers[0].use_bias is False
 
 
+@pytest.mark.slow
 def test_a_race_takes_the_data_of_the_function(project):
     result = run("race", "nets:trained", "--budget", "1 trials", "--seeds", 1, "--format", "json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["samples"] == 16
+
+
+def test_a_race_says_what_data_it_lacks(project):
     lacking = run("race", "nets:small")
     assert lacking.exit_code == 2
     assert "Received: no --data and no --validation-data" in lacking.stderr
