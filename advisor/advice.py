@@ -84,7 +84,8 @@ def advise(
         probe_seconds: About how many seconds the measurements on the data may take, all together, at least 0; as many
             again for those in LiteRT with `target="mobile"`.
         safe_mode: Whether to refuse a file with Python code in it (a Lambda layer), which loading it would run.
-        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
+        verbose: 0 silent, 1 with a line that says what is going on and how long it will take, 2 with a line per step,
+            as a log needs it, `"auto"` with 1 on a terminal and 0 elsewhere. It holds for what the advice does, too.
 
     Returns:
         The advice.
@@ -150,6 +151,7 @@ def advise(
         },
         seed=seed,
         probe_seconds=probe_seconds,
+        verbose=verbose,
     )
     with working("Examining the model", verbose) as say:
         return Advice(structure=model, examination=look(model, say), _look=look)
@@ -179,6 +181,7 @@ class _Look:
     known: dict[str, Any]
     seed: int
     probe_seconds: float
+    verbose: int | str
 
     def __call__(self, model: keras.Model, say: Say = silence) -> Examination:
         graph = read_graph(model)
@@ -197,7 +200,7 @@ class _Look:
                 say=say,
                 failed=not_measured.append,
             )
-        examination = examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores)
+        examination = examine(gather_facts(graph, **self.known, probes=probes), self.rules, self.ignores, say)
         return replace(examination, not_measured=tuple(not_measured))
 
     def protecting(self, facts: Facts) -> _Look:
@@ -293,13 +296,16 @@ class Advice:
         """
         facts = self.examination.facts
         look = self._look.protecting(facts)
-        return rewrite(
-            self.structure,
-            self.findings,
-            lambda model: look(model).findings,
-            allowed=_permission(safety, select, ignore, facts.model.trained),
-            sample=self._sample if verify else None,
-        )
+        allowed = _permission(safety, select, ignore, facts.model.trained)
+        with working("Rewriting the model", look.verbose) as say:
+            return rewrite(
+                self.structure,
+                self.findings,
+                lambda model: look(model).findings,
+                allowed=allowed,
+                sample=self._sample if verify else None,
+                say=say,
+            )
 
     @cached_property
     def plan(self) -> TrainingPlan:
@@ -454,7 +460,7 @@ class Advice:
             rewrite: What `rewrite` returned; made here when None.
             race: What `race` returned, to be shown too.
             export: What `export` returned, likewise.
-            verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
+            verbose: As in `advise`.
 
         Raises:
             OSError: If the file cannot be written.
@@ -472,9 +478,8 @@ class Advice:
         from advisor.report import to_html
 
         target = checked_target(path, suffix=".html")
-        with working("Rewriting the model", verbose) as say:
-            rewrite = rewrite or self._own_rewrite()
-            say("Drawing the report")
+        rewrite = rewrite or self._own_rewrite()
+        with working("Drawing the report", verbose):
             write_text(target, to_html(self.examination, self.plan, rewrite, race=race, export=export))
 
     def plot(

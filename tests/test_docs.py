@@ -28,6 +28,7 @@ START = DOCS / "start.md"
 OTHERS = [
     DOCS / name
     for name in (
+        "ci.md",
         "race.md",
         "export.md",
         "claims.md",

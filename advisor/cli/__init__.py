@@ -4,6 +4,6 @@ Exit codes: 0 nothing found or everything fixed, 1 findings, 2 failure. Keras is
 so that help and wrong usage answer at once.
 """
 
-from advisor.cli.commands import app, main
+from advisor.cli.app import app, main
 
 __all__ = ["app", "main"]

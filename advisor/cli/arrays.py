@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,24 @@ def read_arrays(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{str(path)!r} must hold arrays of numbers that NumPy wrote. Received: {type(error).__name__}: {error}"
         ) from error
+
+
+def arrays_given(files: Mapping[str, Path | None]) -> dict[str, dict[str, Any]]:
+    """The arrays in the files that were given, by the names of the options.
+
+    Args:
+        files: Files by the name of the option, such as `validation_data`; None where it was not given.
+
+    Returns:
+        Arrays by name, by option.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If one does not hold arrays.
+    """
+    checked = {
+        name: checked_arrays_file(file, f"--{name.replace('_', '-')}")
+        for name, file in files.items()
+        if file is not None
+    }
+    return {name: read_arrays(file) for name, file in checked.items()}

@@ -26,7 +26,8 @@ class Configuration:
     """What a project asks of the advisor.
 
     Attributes:
-        settings: Arguments of `advise` by name, and `safety` of `Advice.apply`; only those that are set.
+        settings: Arguments of `advise` by name, `safety` of `Advice.apply`, and `baseline`, the path of a file; only
+            those that are set.
         file: Where they stand, or None where no file has the section.
 
     Example:
@@ -72,6 +73,27 @@ def settings_of_run(given: Mapping[str, Any], file: Path | None, *, isolated: bo
             received = options["per_layer_ignores"]
             raise ValueError(f"--per-layer-ignores must be {error}. Received: {received}") from None
     return {**configuration.settings, **options}
+
+
+NOT_FOR_ADVISE = ("safety", "baseline")
+"""Settings that are no arguments of `advise`."""
+
+
+def arguments_of_advise(
+    settings: Mapping[str, Any], told: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments of `advise` for one model.
+
+    Args:
+        settings: What holds for the run, as from `settings_of_run`.
+        told: What the function that made the model says; it counts before the settings of the project.
+        given: The options that were given, which count before all.
+
+    Returns:
+        The arguments.
+    """
+    merged = {**settings, **told, **{name: settings.get(name, value) for name, value in given.items()}}
+    return {name: value for name, value in merged.items() if name not in NOT_FOR_ADVISE}
 
 
 class ConfigurationError(ValueError):
@@ -153,6 +175,8 @@ def _checked(section: Mapping[str, Any], file: Path) -> Configuration:
             raise ConfigurationError(
                 f"{_spelled(name)!r} in {str(file)!r} must be {error}. Received: {value!r}"
             ) from None
+    if "baseline" in settings:
+        settings["baseline"] = file.parent / settings["baseline"]
     return Configuration(settings, file)
 
 
@@ -173,6 +197,12 @@ def _count(value: Any) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise ValueError("a whole number of at least 1")
     return int(text)
+
+
+def _file(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("the path of a file")
+    return value.strip()
 
 
 def _one_of(*choices: str) -> Callable[[Any], str]:
@@ -217,4 +247,5 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "target": _one_of(*Target),
     "task": _one_of(*Task),
     "safety": _one_of(*Safety),
+    "baseline": _file,
 }

@@ -17,6 +17,7 @@ from rich.table import Table
 from advisor.advice import Advice, advise
 from advisor.demo.data import ImageData, load_images
 from advisor.demo.model import handwritten_cnn
+from advisor.export.report_text import text_of
 from advisor.report import print_examination, print_rewrite
 
 DIGITS_EPOCHS = 12
@@ -108,7 +109,7 @@ def run_demo(
     report = _export(runs[-1][2], images, output)
     where = "not kept; --output OUT.tflite keeps it" if output is None else str(output)
     console.print(f"[bold]TFLite model, as advised[/bold] ({where})", highlight=False)
-    console.print(report.figures(), highlight=False, soft_wrap=True)
+    console.print(text_of(report, console.width), highlight=False, soft_wrap=True)
     return DemoResult(images, advice, comparison, report)
 
 

@@ -54,7 +54,8 @@ def export_onnx(
         verify_data: Inputs to verify on, as in `export_tflite`. None draws 4 random samples.
         tolerance: Largest relative difference of an output from Keras, above 0; None takes 1e-4.
         seed: Seed of the random samples.
-        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
+        verbose: 0 silent, 1 with a line that says what is going on, 2 with a line per step, `"auto"` for 1 on a
+            terminal.
 
     Returns:
         Size, differences, operators and what was done.

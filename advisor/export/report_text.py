@@ -12,14 +12,15 @@ COLUMNS = 80
 HEADER = ("", "exported", "by Keras", "ratio")
 
 
-def text_of(report: ExportReport) -> str:
+def text_of(report: ExportReport, width: int = COLUMNS) -> str:
     """The figures in a table, then what was done and is to be known.
 
     Args:
         report: The report.
+        width: Columns there are, of which 80 are taken at most; words that are longer take more.
 
     Returns:
-        Lines of at most 80 columns, but for words that are longer.
+        The lines.
     """
     figures = [(row.label, row.exported, row.by_keras, row.ratio_text) for row in figure_rows(report)]
     total = operator_total(report)
@@ -30,7 +31,11 @@ def text_of(report: ExportReport) -> str:
     for term, said in statements(report):
         lines.extend(
             textwrap.wrap(
-                f"{term}: {said}", COLUMNS, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+                f"{term}: {said}",
+                min(width, COLUMNS),
+                subsequent_indent="  ",
+                break_long_words=False,
+                break_on_hyphens=False,
             )
         )
     return "\n".join(lines)

@@ -88,7 +88,8 @@ def export_tflite(
             the Flex delegate, and the file is neither verified nor timed here, which the report says.
         tolerance: The largest difference allowed, above 0; None takes the limit of the precision.
         seed: Seed of the draw of representative samples.
-        verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
+        verbose: 0 silent, 1 with a line that says what is going on, 2 with a line per step, `"auto"` for 1 on a
+            terminal.
 
     Returns:
         Sizes, latencies, differences, operators and what was done.

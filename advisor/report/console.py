@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rich import box
 from rich.console import Console
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,7 @@ from advisor.report.wording import counted
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
     from advisor.facts.probes import ProbeFailure
+    from advisor.report.checked import Checked
     from advisor.rewrite import Rewrite
     from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination, NotRun
@@ -36,6 +38,7 @@ _WHERE_WIDTH = 24
 _LINE_WIDTH = 100
 _WRAPPED = frozenset({"where", "what", "fix", "why"})
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "blue"}
+_SIGNS = {"-": "red", "+": "green"}
 _NAMED_IN_TEXT = r"`[^`]+`"
 
 
@@ -48,11 +51,42 @@ def to_text(examination: Examination) -> str:
     Returns:
         The text, without a newline at its end.
     """
+    return as_text(lambda console: print_examination(examination, console))
+
+
+def as_text(show: Callable[[Console], None]) -> str:
+    """What something prints, as plain text, 80 columns wide.
+
+    Args:
+        show: Prints it.
+
+    Returns:
+        The text, without a newline at its end.
+    """
     stream = io.StringIO()
     # In a notebook Rich would show each line as an output of its own and leave the stream empty.
-    console = Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None)
-    print_examination(examination, console)
+    show(Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+def print_check(checked: Sequence[Checked], console: Console) -> None:
+    """Print what was found in models, one after the other.
+
+    Args:
+        checked: Models that were examined.
+        console: Where to print.
+    """
+    for number, one in enumerate(checked):
+        if number:
+            console.print()
+        if len(checked) > 1:
+            console.print(Rule(Text(one.source.name), align="left", characters="─"))
+        print_examination(one.examination, console)
+        _print_baseline(one, console)
+        if one.rewrite is not None:
+            console.print()
+            print_diff(one.rewrite, console)
+            print_rewrite(one.rewrite, console)
 
 
 def print_examination(examination: Examination, console: Console | None = None) -> None:
@@ -100,6 +134,29 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
     for note in rewrite.notes:
         console.print(_prose(note))
     console.print(Text(f"{wording.account_of(rewrite)}.", "bold"))
+
+
+def print_diff(rewrite: Rewrite, console: Console) -> None:
+    """Print the layers before and after a rewrite as a diff; what goes on in the next line has the sign of its line.
+
+    Args:
+        rewrite: The rewrite.
+        console: Where to print.
+    """
+    for line in rewrite.diff.splitlines():
+        sign, style = line[:1], _SIGNS.get(line[:1], "")
+        wrapped = textwrap.wrap(line, console.width, subsequent_indent=f"{sign}    ", break_on_hyphens=False)
+        for part in wrapped:
+            console.print(Text(part, style), soft_wrap=True)
+
+
+def _print_baseline(checked: Checked, console: Console) -> None:
+    if checked.known:
+        console.print(f"{counted(checked.known, 'finding')} more in the baseline.")
+    if checked.gone:
+        console.print(f"{counted(len(checked.gone), 'finding')} of the baseline no longer found; write it anew.")
+        for label, text in _listed("gone", map(str, checked.gone)):
+            _print_labelled(label, text, console)
 
 
 def _print_subject(facts: Facts, console: Console) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from os import PathLike
@@ -15,6 +15,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from advisor.facts import ArrayFacts, DataFacts, Facts, TrainingFacts
+    from advisor.report.checked import Checked
     from advisor.rewrite import Rewrite
     from advisor.rules import Finding, Fix
     from advisor.rules.examination import Examination
@@ -63,6 +64,37 @@ def to_json(examination: Examination, plan: TrainingPlan, indent: int | None = 2
         The text.
     """
     return dumps(to_dict(examination, plan), indent)
+
+
+def check_to_json(checked: Sequence[Checked], *, of_several: bool) -> str:
+    """The reports of a check as JSON text.
+
+    Args:
+        checked: Models that were examined.
+        of_several: Whether several were to be examined, so that there is a list of reports, however many came of it.
+
+    Returns:
+        The text.
+    """
+    reports = [checked_to_dict(one) for one in checked]
+    return json.dumps(reports if of_several else reports[0], indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def checked_to_dict(checked: Checked) -> dict[str, Any]:
+    """The report on one model, with where it comes from, and what was asked for beside it.
+
+    Args:
+        checked: The model.
+
+    Returns:
+        The report of `to_dict` with `source`, `baseline` and `rewrite`.
+    """
+    return {
+        **to_dict(checked.examination, checked.plan),
+        "source": checked.source.name,
+        "baseline": {"known": checked.known, "gone": [asdict(identity) for identity in checked.gone]},
+        "rewrite": None if checked.rewrite is None else rewrite_to_dict(checked.rewrite),
+    }
 
 
 def rewrite_to_dict(rewrite: Rewrite) -> dict[str, Any]:

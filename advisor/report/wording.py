@@ -1,9 +1,10 @@
-"""What the reports for people say alike, on the terminal and in HTML."""
+"""What several reports say alike."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,19 @@ _MISSING = {
     "history": "the history of an earlier run",
     "validation": "validation data",
 }
+
+
+_WORD_BORDER = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=.)(?=[A-Z][a-z])")
+
+
+def name_by_keras(class_name: str) -> str:
+    """The name that Keras gives to layers of a class, before the number.
+
+    Example:
+    >>> name_by_keras("GlobalAveragePooling2D"), name_by_keras("LSTMCell")
+    ('global_average_pooling2d', 'lstm_cell')
+    """
+    return _WORD_BORDER.sub("_", class_name).lower()
 
 
 def counted(number: int, noun: str) -> str:
@@ -95,3 +109,12 @@ def unmeasured(failures: Iterable[ProbeFailure]) -> list[tuple[str, list[str]]]:
     for failure in failures:
         probes[failure.error].append(failure.probe)
     return list(probes.items())
+
+
+def remedy(finding: Finding) -> Iterator[str]:
+    """What is to be done about a finding, a sentence each."""
+    if finding.fix is not None:
+        yield f"Fix ({finding.fix.safety}): {finding.fix.title}"
+    if finding.refusal is not None:
+        yield f"No fix: {finding.refusal}"
+    yield from (f"Training: {change.title}" for change in finding.plan)

@@ -14,6 +14,7 @@ from advisor.graph import ModelGraph, read_graph
 from advisor.graph.keras_internals import variable_paths
 from advisor.graph.source_code import by_hand, plain_arguments
 from advisor.graph.stored_model import load_values
+from advisor.progress import Say, silence
 from advisor.rewrite.errors import RewriteError, UncopyableError
 from advisor.rewrite.planner import merged_edits, plan_round
 from advisor.rewrite.rebuild import Rebuilt, rebuild
@@ -80,12 +81,13 @@ class Rewrite:
         """The rewritten model, in memory as a whole."""
         return load_values(self.structure)
 
-    def save(self, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], progress: Say = silence) -> None:
         """Write the rewritten model to a `.keras` file; what is still in another file is not taken into memory.
 
         Args:
             path: The file to write.
-            progress: Called with a line of text whenever something more has been done.
+            progress: Called with a line of text, and with how much of the whole is written, 0 to 1, whenever something
+                more has been done.
 
         Raises:
             OSError: If the file cannot be written.
@@ -122,6 +124,7 @@ def rewrite(
     *,
     allowed: Callable[[Finding], str | None],
     sample: Callable[[], Any] | None,
+    say: Say = silence,
 ) -> Rewrite:
     """Apply the fixes of findings.
 
@@ -131,11 +134,12 @@ def rewrite(
         examine: Looks at a rewritten model again.
         allowed: Says why a finding's fix must not be applied, or None where it may.
         sample: Makes inputs on which exact fixes are verified; None leaves verification out.
+        say: Told what is being done.
 
     Returns:
         The rewritten model with what was done and what was not.
     """
-    return _Rewriting(model, examine, allowed, sample).run(findings)
+    return _Rewriting(model, examine, allowed, sample, say).run(findings)
 
 
 class _Rewriting:
@@ -147,12 +151,14 @@ class _Rewriting:
         examine: Examine,
         allowed: Callable[[Finding], str | None],
         sample: Callable[[], Any] | None,
+        say: Say,
     ) -> None:
         self._original = model
         self._current = model
         self._examine = examine
         self._allowed = allowed
         self._sample = sample
+        self._say = say
         self._inputs: Any = None
         self._expected: Any = None
         self._applied: list[Applied] = []
@@ -171,7 +177,9 @@ class _Rewriting:
             # Exact fixes first and alone, so that they are verified against a model nothing else has changed.
             exact = [finding for finding in candidates if finding.fix and finding.fix.safety == "exact"]
             self._round += 1
+            self._say(f"Rewriting the model, round {self._round}: {_codes(exact or candidates)}")
             if self._apply_round(exact or candidates, verify=bool(exact)):
+                self._say(f"Examining the model after round {self._round}")
                 findings = self._examine(self._current)
         return Rewrite(
             original=self._original,
@@ -308,6 +316,10 @@ class _Rewriting:
         if (*_key(finding), finding.fix.title) in self._done:
             return "its fix was applied before and did not settle it"
         return f"its turn did not come in {MAX_ROUNDS} rounds; apply the advice on the result again"
+
+
+def _codes(findings: Iterable[Finding]) -> str:
+    return ", ".join(sorted({finding.code for finding in findings}))
 
 
 def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:

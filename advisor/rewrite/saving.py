@@ -7,17 +7,17 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from advisor.graph import keras_internals as internals
 from advisor.graph.stored_model import CONFIG, METADATA, WEIGHTS, all_variables
+from advisor.progress import Say, silence
 
 BLOCK = 1 << 22
 
 
-def save_model(model: Any, path: str | os.PathLike[str], progress: Callable[[str], None] | None = None) -> None:
+def save_model(model: Any, path: str | os.PathLike[str], progress: Say = silence) -> None:
     """Write a model as `model.save` does, but one variable after the other.
 
     The values of a model that was read from a larger file than fits in memory go from file to file. The weights are
@@ -26,12 +26,12 @@ def save_model(model: Any, path: str | os.PathLike[str], progress: Callable[[str
     Args:
         model: The model.
         path: The `.keras` file to write; not complete until the function returns.
-        progress: Called with a line of text whenever something more has been done.
+        progress: Called with a line of text, and with how much of the whole is written, 0 to 1, whenever something more
+            has been done.
 
     Raises:
         OSError: If the file cannot be written.
     """
-    say = progress or (lambda text: None)
     target = Path(path)
     whole = sum(math.prod(variable.shape) for variable in all_variables(model))
     done = 0
@@ -39,7 +39,8 @@ def save_model(model: Any, path: str | os.PathLike[str], progress: Callable[[str
     def watch(values: int) -> None:
         nonlocal done
         done += values
-        say(f"Writing {min(done / whole, 1):.0%} of {whole:,} values")
+        share = min(done / whole, 1)
+        progress(f"Writing {share:.0%} of {whole:,} values", share)
 
     config, metadata = internals.config_and_metadata(model)
     with (
@@ -50,7 +51,7 @@ def save_model(model: Any, path: str | os.PathLike[str], progress: Callable[[str
         archive.writestr(CONFIG, config)
         weights = Path(folder, WEIGHTS)
         internals.write_state(model, weights, archive, watch)
-        say("Packing")
+        progress("Packing", 1.0)
         member = zipfile.ZipInfo.from_file(weights, WEIGHTS)
         with weights.open("rb") as source, archive.open(member, "w") as packed:
             shutil.copyfileobj(source, packed, BLOCK)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from advisor.facts import Facts
 from advisor.facts.probes import ProbeFailure
 from advisor.graph import ModelGraph, refusal_of
 from advisor.graph.source_code import by_hand
+from advisor.progress import Say, silence
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
 from advisor.rules.layer_ignores import NOTHING_IGNORED, LayerIgnores
@@ -69,13 +70,16 @@ class Examination:
     not_measured: tuple[ProbeFailure, ...] = ()
 
 
-def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING_IGNORED) -> Examination:
+def examine(
+    facts: Facts, rules: Sequence[Rule], ignores: LayerIgnores = NOTHING_IGNORED, say: Say = silence
+) -> Examination:
     """Run rules over facts.
 
     Args:
         facts: What is known.
         rules: The rules to run.
         ignores: Layers at which some of them are to be silent.
+        say: Told which rule runs, and how many have.
 
     Returns:
         Their findings, in order, and which rules did not run or failed.
@@ -83,7 +87,8 @@ def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING
     findings: list[Finding] = []
     not_run: list[NotRun] = []
     failures = [RuleFailure(plugin.name, plugin.error, plugin.trace) for plugin in broken_plugins()]
-    for rule in rules:
+    for done, rule in enumerate(rules):
+        say(f"Examining the model: {rule.code}", done / len(rules))
         try:
             missing = tuple(requirement for requirement in Requirement if _lacks(rule, requirement, facts))
             if missing:

@@ -9,6 +9,7 @@ from itertools import groupby, takewhile
 
 from advisor.report.html.model_drawing import INPUT, OUTPUT, Edge, Group, Item, ModelDrawing, merged
 from advisor.report.html.ordering import in_order, parts_of
+from advisor.report.wording import name_by_keras
 
 MOST_ITEMS = 24
 """So many layers are drawn one by one; more of them fold."""
@@ -275,6 +276,4 @@ def _words(item: Item) -> tuple[str, ...]:
 
 def _is_automatic(item: Item) -> bool:
     """Whether Keras named it: by its class, and a number behind it."""
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", _kind(item)).lower()
-    plain = re.sub(r"(_\d+)?(~\d+)?$", "", _name(item)).replace("_", "")
-    return plain == snake.replace("_", "")
+    return re.sub(r"(_\d+)?(~\d+)?$", "", _name(item)) == name_by_keras(_kind(item))

@@ -125,8 +125,11 @@ def test_what_is_no_variable_goes_along(tmp_path):
 def test_progress_is_told_and_nothing_is_left_beside_the_file(tmp_path):
     conv_net().save(tmp_path / "m.keras")
     told = []
-    advise(tmp_path / "m.keras", verbose=0).rewrite(SAFETIES).save(tmp_path / "out.keras", progress=told.append)
-    assert told[-2:] == ["Writing 100% of 247 values", "Packing"]
+    rewrite = advise(tmp_path / "m.keras", verbose=0).rewrite(SAFETIES)
+    rewrite.save(tmp_path / "out.keras", progress=lambda text, share: told.append((text, share)))
+    assert told[-2:] == [("Writing 100% of 247 values", 1.0), ("Packing", 1.0)]
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
     assert sorted(os.listdir(tmp_path)) == ["m.keras", "out.keras"]
 
 
