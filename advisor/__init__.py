@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from advisor.advice import Advice, advise
     from advisor.watching import AdvisorCallback
 
-__all__ = ["AdvisorCallback", "Advice", "advise"]
+__all__ = ["Advice", "AdvisorCallback", "advise"]
 
 _HOMES = {"AdvisorCallback": "advisor.watching", "Advice": "advisor.advice", "advise": "advisor.advice"}
 

@@ -49,9 +49,9 @@ class AdvisorCallback(keras.callbacks.Callback):
 
     Args:
         data: A batch or a data set to look at, best with labels: whatever `fit` takes, but for generators. It is read
-            once, here, and 256 samples of it are kept. A `tf.data.Dataset` that shuffles is then one reading further on;
-            give validation data, or arrays, to leave the order of training as it was. None to go without running
-            the model, by its structure, its optimizer and its metrics.
+            once, here, and about 256 samples of it are kept. A `tf.data.Dataset` that shuffles is then one reading
+            further on; give validation data, or arrays, to leave the order of training as it was. None to go without
+            running the model, by its structure, its optimizer and its metrics.
         every: Epochs from one look to the next, at least 1.
         select: Codes or prefixes of the rules to ask instead of those above, as in `advise`.
         ignore: Codes or prefixes of the rules to leave out.

@@ -58,7 +58,7 @@ def make_probes(
     |---|---|
     | `batch_dispersion` | effective samples per channel on which a batch normalization's statistics rest |
     | `mode_difference` | how far training and inference differ: of a batch normalization, or of the model (`""`) |
-    | `statistics_lag` | how far a batch normalization's moving averages are from the statistics of the present weights |
+    | `statistics_lag` | how far a batch normalization's moving averages are behind the weights |
     | `activation_mean`, `activation_deviation` | of a layer's outputs |
     | `dead_share` | share of a ReLU's channels that are zero for all samples |
     | `saturated_share` | share of a tanh's or sigmoid's outputs within 0.01 of their limits |

@@ -21,8 +21,8 @@ CLEARLY_BELOW = 0.75
 # docs/adr/0003-moving-average-lag.md.
 RECENT_SHARE = 0.01
 TOLERATED_STALE_WEIGHT = 0.05
-# Moving averages are behind the weights when they are off by this many deviations, measured on 256 samples; on fewer the
-# statistics they are held against are themselves less certain. Above it, 38 of 39 sets of averages lost more than 2
+# Moving averages are behind the weights when they are off by this many deviations, measured on 256 samples; on fewer,
+# the statistics they are held against are themselves less certain. Above it, 38 of 39 sets of averages lost more than 2
 # points of accuracy: `python -m benchmarks.statistics_lag`.
 LAGS, LAGS_ON_SAMPLES = 0.1, 256
 PLAIN_MOMENTA = (0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)

@@ -115,8 +115,8 @@ class LaggingMovingAverages(Rule):
         catches_up = facts.training.goes_on and not by_plan
         return self.finding(
             norm,
-            message=f"the moving averages of `{norm.path}` are {measured.value:.2g} deviations away from the statistics "
-            "of the weights as they are",
+            message=f"the moving averages of `{norm.path}` are {measured.value:.2g} deviations away from the "
+            "statistics of the weights as they are",
             why="Inference, and so validation, uses these averages, and is worse than the model is."
             + (" As the run goes on, they will follow." if catches_up else "")
             + overridden_mode(facts, norm),

@@ -30,8 +30,8 @@ from advisor.rules.training.patience import early_stopping, patience_for
 
 DECAY = 1e-4
 _LAG = (
-    "It may only seem so: the moving averages of batch normalization lag (N112), which alone makes validation worse than "
-    "the model is. If it is so: "
+    "It may only seem so: the moving averages of batch normalization lag (N112), which alone makes validation worse "
+    "than the model is. If it is so: "
 )
 SLOWER = 10
 LITTLE = 0.1
@@ -134,8 +134,8 @@ class PoorLearningCurves(Rule):
             verdict,
             f"overfitting: `{verdict.metric}` {what}, while training reached {verdict.training:.4g}",
             (_LAG if lagging else "")
-            + "The model learns its training samples by heart. More data or augmentation (A4xx), dropout (D2xx), weight "
-            "decay (R305) and a smaller model help; early stopping (T501) keeps the best weights.",
+            + "The model learns its training samples by heart. More data or augmentation (A4xx), dropout (D2xx), "
+            "weight decay (R305) and a smaller model help; early stopping (T501) keeps the best weights.",
             {"value at the end": verdict.last, "best value": verdict.best},
             plan,
             Severity.INFO if lagging else None,
