@@ -19,6 +19,7 @@ from advisor.graph import read_graph
 from advisor.graph.sampling import sample_inputs
 from advisor.graph.stored_model import load_values
 from advisor.loading import ready_model
+from advisor.output_files import checked_target, write_text
 from advisor.progress import Say, silence, working
 from advisor.rewrite import Rewrite, rewrite
 from advisor.rules import Finding, LayerIgnores, Rule, as_codes, layer_ignores, select_rules
@@ -437,10 +438,103 @@ class Advice:
 
         return to_json(self.examination, self.plan, indent=indent)
 
+    def save_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rewrite: Rewrite | None = None,
+        race: RaceResult | None = None,
+        export: ExportReport | None = None,
+        verbose: int | str = "auto",
+    ) -> None:
+        """Write the report as one HTML file that needs no other: the model before and after, findings, plan, results.
+
+        Args:
+            path: The file to write; must end in `.html`.
+            rewrite: What `rewrite` returned; made here when None.
+            race: What `race` returned, to be shown too.
+            export: What `export` returned, likewise.
+            verbose: 0 silent, 1 or 2 with a line that says what is going on, `"auto"` with that line on a terminal.
+
+        Raises:
+            OSError: If the file cannot be written.
+            ValueError: If its name does not end in `.html`.
+        """
+        from advisor.report import to_html
+
+        target = checked_target(path, suffix=".html")
+        with working("Rewriting the model", verbose) as say:
+            rewrite = rewrite or self._own_rewrite()
+            say("Drawing the report")
+            write_text(target, to_html(self.examination, self.plan, rewrite, race=race, export=export))
+
+    def plot(
+        self,
+        to_file: str | os.PathLike[str] = "advice.svg",
+        show_shapes: bool = False,
+        show_dtype: bool = False,
+        show_layer_names: bool = True,
+        rankdir: str = "TB",
+        expand_nested: bool = False,
+        dpi: float = 200,
+        show_layer_activations: bool = False,
+        show_trainable: bool = False,
+        *,
+        what: str = "both",
+        expand_blocks: bool = False,
+        rewrite: Rewrite | None = None,
+    ) -> None:
+        """Draw the model before and after, as in the report; arguments as in `keras.utils.plot_model`.
+
+        Args:
+            to_file: The file to write; `.svg`, `.png` or `.pdf` says in which format.
+            show_shapes: Whether to tell shapes.
+            show_dtype: Whether to tell dtypes.
+            show_layer_names: Whether to tell names.
+            rankdir: `"TB"` from top to bottom, or `"BT"`, `"LR"`, `"RL"`.
+            expand_nested: Whether nested models are drawn with what is in them.
+            dpi: Dots per inch of a PNG; the drawing has 72 pixels to the inch.
+            show_layer_activations: Whether to tell activations.
+            show_trainable: Whether to tell which layers are trained.
+            what: `"both"`, `"before"` or `"after"`.
+            expand_blocks: Whether the blocks that long models fold into are drawn with what is in them.
+            rewrite: What `rewrite` returned; made here when None.
+
+        Raises:
+            OSError: If the file cannot be written.
+            ValueError: If an argument is none of these.
+        """
+        from advisor.report.html.drawing_text import Shown
+        from advisor.report.html.page import draw_both
+        from advisor.report.html.pictures import checked_picture, draw_picture
+
+        target = checked_picture(to_file, what=what, rankdir=rankdir, dpi=dpi)
+        if what != "before":
+            rewrite = rewrite or self._own_rewrite()
+        draw_picture(
+            draw_both(self.examination.facts.graph, rewrite, self.examination),
+            target,
+            what=what,
+            shown=Shown(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable),
+            rankdir=rankdir,
+            expand_nested=expand_nested,
+            expand_blocks=expand_blocks,
+            dpi=dpi,
+        )
+
+    def _own_rewrite(self) -> Rewrite | None:
+        """The rewrite; None where no finding asks for one."""
+        return self.rewrite() if any(finding.fix or finding.refusal for finding in self.findings) else None
+
     def __str__(self) -> str:
         from advisor.report import to_text
 
         return to_text(self.examination)
+
+    def _repr_html_(self) -> str:
+        from advisor.report import to_short_html
+
+        return to_short_html(self.examination)
 
     def _sample(self) -> Any:
         data = self.examination.facts.data

@@ -362,9 +362,11 @@ def rules(
     """List the rules, or show the page of one."""
     import_keras()
     from advisor.report.rule_pages import print_rules, write_pages
-    from advisor.rules import select_rules
+    from advisor.rules import broken_plugins, select_rules
 
     chosen = select_rules(code)
+    for plugin in broken_plugins():
+        typer.echo(f"the rules of the plugin {plugin.name} are missing: {plugin.error}", err=True)
     if pages is not None:
         print(f"{len(write_pages(chosen, pages))} pages written to {pages}")
     else:

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from advisor.graph.edits import Configure, Edit, InsertAfter, InsertBefore, LayerSpec, Remove, Replace, Wrap
+from advisor.graph.edits import (
+    Configure,
+    Edit,
+    InsertAfter,
+    InsertBefore,
+    LayerSpec,
+    Remove,
+    Replace,
+    SetTrainable,
+    Wrap,
+)
 from advisor.graph.model_graph import ModelGraph, Node, Scope
 
 # What a configuration says where the argument was left at its default.
@@ -39,6 +50,84 @@ def plain_arguments(layer: Any) -> dict[str, Any]:
         and value != defaults[name]
         and (name, value) not in _SAID_DIFFERENTLY
     }
+
+
+def code_of_layer(layer: Any) -> str | None:
+    """The code that makes a layer, with its name; None for a hand-written layer that does not tell its arguments.
+
+    Example:
+    >>> import keras
+    >>> code_of_layer(keras.layers.Dense(4, use_bias=False, name="hidden"))
+    "keras.layers.Dense(units=4, use_bias=False, name='hidden')"
+    """
+    try:
+        arguments = plain_arguments(layer)
+    except Exception:
+        return None
+    arguments.pop("name", None)
+    return _with_name(LayerSpec(type(layer), arguments).code(), layer.name)
+
+
+def _with_name(code: str, name: str) -> str:
+    return f"{code[:-1]}{'' if code.endswith('()') else ', '}name={name!r})"
+
+
+@dataclass(frozen=True)
+class CodeChange:
+    """What an edit changes in the code of a model.
+
+    Attributes:
+        before: The code that is there, or None.
+        after: The code to write in its place, or None.
+        where: Where it goes, in words; empty where it takes the place of `before`.
+    """
+
+    before: str | None
+    after: str | None
+    where: str = ""
+
+
+def change_in_code(edit: Edit, graph: ModelGraph) -> CodeChange:
+    """An edit as a change of the code of the model.
+
+    Args:
+        edit: The edit.
+        graph: Graph of the model.
+
+    Returns:
+        The change; of edits that change no layer, such as one of the loss, what to do in words.
+
+    Example:
+    >>> import keras
+    >>> from advisor.graph import read_graph
+    >>> graph = read_graph(keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="first")]))
+    >>> change_in_code(Configure("first", {"use_bias": False}), graph).after
+    "keras.layers.Dense(units=4, use_bias=False, name='first')"
+    """
+    node = graph.nodes[edit.path]
+    layer = node.operation
+    before = code_of_layer(layer) if node.is_layer else None
+    if isinstance(edit, Remove):
+        return CodeChange(before or edit.path, None)
+    if isinstance(edit, (InsertBefore, InsertAfter)):
+        place = "before" if isinstance(edit, InsertBefore) else "after"
+        made = [_with_name(spec.code(), spec.config["name"]) if "name" in spec.config else spec.code()
+                for spec in edit.specs]  # fmt: skip
+        return CodeChange(None, "\n".join(made), f"{place} `{edit.path}`")
+    if isinstance(edit, SetTrainable):
+        return CodeChange(None, f"{_access(node, graph)}.trainable = {edit.trainable}", "before `compile`")
+    after = _replacing_code(edit, layer, before or node.name)
+    if after is None or (isinstance(edit, Configure) and not edit.changes):
+        return CodeChange(None, None, edit.describe())
+    return CodeChange(before, after if isinstance(edit, Wrap) else _with_name(after, layer.name))
+
+
+def _access(node: Node, graph: ModelGraph) -> str:
+    """How code that has the model comes to a layer of it."""
+    scope = graph.scopes[node.scope]
+    owner = _access(graph.nodes[scope.path], graph) if scope.path else "model"
+    attribute = _attribute(scope, node) if scope.kind in ("traced", "opaque") else None
+    return f"{owner}.get_layer({node.name!r})" if attribute is None else owner + attribute.removeprefix("self")
 
 
 def by_hand(edits: Iterable[Edit], graph: ModelGraph) -> str:

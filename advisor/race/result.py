@@ -12,7 +12,7 @@ import numpy as np
 
 from advisor.race.candidate import Candidate
 from advisor.race.schedule import ORIGINAL
-from advisor.race.statistics import Interval, difference_of_scores
+from advisor.race.statistics import Interval, difference_of_scores, interval
 from advisor.race.trial import Outcome, Trial
 
 Verdict = Literal["better", "worse", "no measurable difference", "not in the final", "did not train"]
@@ -52,6 +52,11 @@ class Standing:
     epochs: int
     seconds: float
     failure: str | None = None
+
+    @property
+    def level(self) -> Interval | None:
+        """The mean over seeds with its 95 % interval; None where it did not train."""
+        return None if self.failure or not self.values else interval(self.values)
 
 
 @dataclass(frozen=True)

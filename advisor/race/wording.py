@@ -131,7 +131,7 @@ def to_text(result: RaceResult) -> str:
         The text, without a newline at its end.
     """
     stream = io.StringIO()
-    print_race(result, Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    print_race(result, Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from advisor.report import wording
+from advisor.report.wording import counted
+
 if TYPE_CHECKING:
     from advisor.facts import Facts, Measurement
     from advisor.facts.probes import ProbeFailure
@@ -35,18 +38,6 @@ _WRAPPED = frozenset({"where", "what", "fix", "why"})
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "blue"}
 _NAMED_IN_TEXT = r"`[^`]+`"
 
-_MISSING = {
-    "graph": "a model whose layers can be read",
-    "batch_size": "the batch size",
-    "compile": "a compiled model",
-    "data": "training data",
-    "samples": "training data that tells its size",
-    "training": "the batch size, the steps per epoch or the epochs",
-    "steps": "the steps per epoch and the epochs",
-    "history": "the history of an earlier run",
-    "validation": "validation data",
-}
-
 
 def to_text(examination: Examination) -> str:
     """An examination as plain text, 80 columns wide.
@@ -58,7 +49,9 @@ def to_text(examination: Examination) -> str:
         The text, without a newline at its end.
     """
     stream = io.StringIO()
-    print_examination(examination, Console(file=stream, width=WIDTH, force_terminal=False, color_system=None))
+    # In a notebook Rich would show each line as an output of its own and leave the stream empty.
+    console = Console(file=stream, width=WIDTH, force_terminal=False, force_jupyter=False, color_system=None)
+    print_examination(examination, console)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -73,7 +66,7 @@ def print_examination(examination: Examination, console: Console | None = None) 
     _print_subject(examination.facts, console)
     if examination.findings:
         console.print(_findings_table(examination.findings))
-        for alike in _alike(examination.findings):
+        for alike in wording.alike(examination.findings):
             _print_details(alike, console)
     _print_not_run(examination.not_run, console)
     for failure in examination.failures:
@@ -110,20 +103,8 @@ def print_rewrite(rewrite: Rewrite, console: Console | None = None) -> None:
 
 
 def _print_subject(facts: Facts, console: Console) -> None:
-    model, training, data = facts.model, facts.training, facts.data
-    shape = [_count(len(facts.layers), "layer"), _count(model.params, "parameter"), model.family, model.task]
-    console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(map(str, shape))))
-    known = []
-    if training.batch_size is not None:
-        known.append(f"batch size {training.batch_size:,}")
-    if training.replicas > 1:
-        known.append(_count(training.replicas, "replica"))
-    if training.total_steps is not None:
-        known.append(f"{training.total_steps:,} steps in {_count(training.epochs or 0, 'epoch')}")
-    if data is not None and data.samples is not None:
-        known.append(_count(data.samples, "sample") + (f" of {data.classes} classes" if data.classes else ""))
-    if model.trained:
-        known.append(f"trained: {model.trained}")
+    console.print(Text(facts.graph.model.name, "bold") + Text(" · " + " · ".join(wording.shape_of_model(facts))))
+    known = wording.known_of_run(facts)
     if known:
         console.print(_prose(" · ".join(known)))
 
@@ -152,14 +133,6 @@ def _table(*headings: str) -> Table:
             max_width=_WHERE_WIDTH if heading == "where" else None,
         )
     return table
-
-
-def _alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
-    """Findings of the same rule that say the same why, together."""
-    groups: defaultdict[tuple[str, str], list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.code, finding.why].append(finding)
-    return groups.values()
 
 
 def _print_details(alike: Sequence[Finding], console: Console) -> None:
@@ -210,36 +183,30 @@ def _print_labelled(label: str, text: str, console: Console, style: str = "dim")
 def _print_not_run(not_run: Sequence[NotRun], console: Console) -> None:
     if not not_run:
         return
-    lacking: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-    for rule in not_run:
-        lacking[tuple(rule.missing)].append(rule.code)
     console.print()
-    console.print(Text(f"{_count(len(not_run), 'rule')} did not run", "bold"))
-    for missing, codes in lacking.items():
-        _print_labelled("missing", f"{' and '.join(_MISSING[need] for need in missing)}: {', '.join(codes)}", console)
+    console.print(Text(f"{counted(len(not_run), 'rule')} did not run", "bold"))
+    for what, codes in wording.missing(not_run):
+        _print_labelled("missing", f"{what}: {', '.join(codes)}", console)
 
 
 def _print_not_measured(failures: Sequence[ProbeFailure], console: Console) -> None:
     if not failures:
         return
-    probes: defaultdict[str, list[str]] = defaultdict(list)
-    for failure in failures:
-        probes[failure.error].append(failure.probe)
     console.print()
-    console.print(Text(f"{_count(len(failures), 'figure')} could not be measured on the data", "bold"))
-    for error, names in probes.items():
+    console.print(Text(f"{counted(len(failures), 'figure')} could not be measured on the data", "bold"))
+    for error, names in wording.unmeasured(failures):
         _print_labelled("failed", f"{', '.join(names)}: {_shortened(error)}", console)
 
 
 def _summary(findings: Sequence[Finding], *, ignored: int) -> Text:
-    unsaid = f" {_count(ignored, 'more finding')} ignored at their layers." if ignored else ""
+    unsaid = f" {counted(ignored, 'more finding')} ignored at their layers." if ignored else ""
     if not findings:
         return Text(f"Nothing found.{unsaid}", "bold green")
     severities = Counter(finding.severity for finding in findings)
-    counts = ", ".join(_count(number, severity) for severity, number in severities.items())
+    counts = ", ".join(counted(number, severity) for severity, number in severities.items())
     safeties = Counter(finding.fix.safety for finding in findings if finding.fix)
     fixable = ", ".join(f"{number} {safety}" for safety, number in sorted(safeties.items())) or "none"
-    return Text(f"{_count(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
+    return Text(f"{counted(len(findings), 'finding')}: {counts}. Fixable: {fixable}.{unsaid}", "bold")
 
 
 def _account(rewrite: Rewrite) -> Text:
@@ -298,8 +265,3 @@ def _shortened(error: str) -> str:
 
 def _more(total: int) -> str:
     return f"{total - MOST_ALIKE} more like these; the JSON report has them all"
-
-
-def _count(number: int, noun: str) -> str:
-    plural = noun if number == 1 or noun == "info" else f"{noun}s"
-    return f"{number:,} {plural}"

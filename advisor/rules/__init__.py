@@ -4,10 +4,19 @@ from advisor.rules.base import Case, Requirement, Rule, unmet
 from advisor.rules.finding import Confidence, Finding, Fix, PlanChange, Safety, Severity
 from advisor.rules.layer_ignores import LayerIgnores, layer_ignores
 from advisor.rules.references import Reference, reference, references
-from advisor.rules.registry import ENTRY_POINT_GROUP, all_rules, as_codes, rule, select_rules
+from advisor.rules.registry import (
+    ENTRY_POINT_GROUP,
+    BrokenPlugin,
+    all_rules,
+    as_codes,
+    broken_plugins,
+    rule,
+    select_rules,
+)
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "BrokenPlugin",
     "Case",
     "Confidence",
     "Finding",
@@ -21,6 +30,7 @@ __all__ = [
     "Severity",
     "all_rules",
     "as_codes",
+    "broken_plugins",
     "layer_ignores",
     "reference",
     "references",

@@ -1,4 +1,4 @@
-"""What a rule is. A rule is added in one file: a subclass of `Rule` under `advisor/rules/`, marked with `@rule`."""
+"""What a rule is: a subclass of `Rule` marked with `@rule`, one file each under `advisor/rules/`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import keras
 
 from advisor.facts import Facts, LayerFacts, Measurement
 from advisor.rules.finding import Confidence, Finding, Fix, PlanChange, Severity
-from advisor.rules.references import reference
+from advisor.rules.references import Reference, reference
 
 
 class Requirement(StrEnum):
@@ -59,7 +59,7 @@ class Rule(ABC):
         name: Kebab-case name of the defect.
         severity: How much its findings matter.
         requires: What must be known for it to run.
-        references: Keys of `advisor/references.toml`.
+        references: Keys of `advisor/references.toml`, or a `Reference` each.
         confidence: What its findings rest on when nothing was measured.
         VALID: Models on which it must stay silent.
         INVALID: Models on which it must speak.
@@ -69,7 +69,7 @@ class Rule(ABC):
     name: ClassVar[str]
     severity: ClassVar[Severity]
     requires: ClassVar[frozenset[Requirement]] = frozenset({Requirement.GRAPH})
-    references: ClassVar[tuple[str, ...]] = ()
+    references: ClassVar[tuple[str | Reference, ...]] = ()
     confidence: ClassVar[Confidence] = Confidence.CITED
     VALID: ClassVar[Sequence[Case]] = ()
     INVALID: ClassVar[Sequence[Case]] = ()

@@ -13,6 +13,7 @@ from advisor.graph.source_code import by_hand
 from advisor.rules.base import Requirement, Rule, unmet
 from advisor.rules.finding import Finding, Severity
 from advisor.rules.layer_ignores import NOTHING_IGNORED, LayerIgnores
+from advisor.rules.registry import broken_plugins
 
 _SEVERITY_ORDER = list(Severity)
 
@@ -34,10 +35,10 @@ class NotRun:
 
 @dataclass(frozen=True)
 class RuleFailure:
-    """A rule that crashed; the others ran.
+    """A rule that crashed, or rules of a plugin that could not be loaded; the others ran.
 
     Attributes:
-        code: The rule's code.
+        code: The rule's code; the name of the plugin's entry point.
         error: Type and message of the exception.
         trace: Its traceback, for a bug report.
     """
@@ -55,7 +56,7 @@ class Examination:
         facts: What they read.
         findings: Errors first, then warnings, then offers; by code and place within those.
         not_run: Rules whose requirements were not met.
-        failures: Rules that crashed.
+        failures: Rules that crashed, and plugins that did.
         ignored: What was found at layers at which the user ignores the rule.
         not_measured: Probes that failed; rules that asked them went by the structure.
     """
@@ -81,7 +82,7 @@ def examine(facts: Facts, rules: Iterable[Rule], ignores: LayerIgnores = NOTHING
     """
     findings: list[Finding] = []
     not_run: list[NotRun] = []
-    failures: list[RuleFailure] = []
+    failures = [RuleFailure(plugin.name, plugin.error, plugin.trace) for plugin in broken_plugins()]
     for rule in rules:
         try:
             missing = tuple(requirement for requirement in Requirement if _lacks(rule, requirement, facts))

@@ -40,11 +40,11 @@ def references() -> Mapping[str, Reference]:
     return {key: Reference(key, **entry) for key, entry in tomllib.loads(path.read_text("utf-8")).items()}
 
 
-def reference(key: str) -> Reference:
+def reference(key: str | Reference) -> Reference:
     """The source with that key.
 
     Args:
-        key: First author and year, or project and issue number.
+        key: First author and year, or project and issue number; a source of a rule's own is given back as it is.
 
     Returns:
         The reference.
@@ -56,7 +56,11 @@ def reference(key: str) -> Reference:
     >>> reference("ba-2016").title
     'Layer Normalization'
     """
+    if isinstance(key, Reference):
+        return key
     try:
         return references()[key]
     except KeyError:
-        raise KeyError(f"no reference {key!r} in advisor/references.toml; add it there") from None
+        raise KeyError(
+            f"no reference {key!r} in advisor/references.toml; add it there, or give the rule a `Reference` of its own"
+        ) from None

@@ -29,8 +29,8 @@ def as_data(plan: TrainingPlan) -> dict[str, Any]:
     }
 
 
-def describe(plan: TrainingPlan) -> str:
-    """The plan in a few lines."""
+def lines_of(plan: TrainingPlan) -> list[tuple[str, str]]:
+    """The plan as pairs of a part of the training and what is planned for it."""
     lines = [
         ("optimizer", ", ".join(_optimizer(plan))),
         ("callbacks", ", ".join(_callbacks(plan))),
@@ -40,7 +40,12 @@ def describe(plan: TrainingPlan) -> str:
         ("loss", f"{plan.objective.loss}, metric {plan.objective.metric}" if plan.objective else ""),
         *(("by hand", change.title) for change in plan.by_hand),
     ]
-    return "\n".join(["Training plan", *(f"  {name}: {text}" for name, text in lines if text)])
+    return [(name, text) for name, text in lines if text]
+
+
+def describe(plan: TrainingPlan) -> str:
+    """The plan in a few lines."""
+    return "\n".join(["Training plan", *(f"  {name}: {text}" for name, text in lines_of(plan))])
 
 
 def _optimizer(plan: TrainingPlan) -> list[str]:

@@ -50,13 +50,11 @@ _REGRESSION = Objective("MeanSquaredError", None, "mean_absolute_error")
 def infer_objective(facts: Facts) -> Objective:
     """The objective that fits a model's only output and its labels.
 
-    | output | labels | loss |
-    |---|---|---|
-    | softmax or several logits | class numbers | sparse categorical crossentropy |
-    | softmax or several logits | one-hot | categorical crossentropy |
-    | sigmoid, one unit; one logit | 0 and 1 | binary crossentropy |
-    | sigmoid, several units | 0 and 1 per unit | binary crossentropy |
-    | anything else | numbers | mean squared error |
+    - Softmax or several logits, labels are class numbers: sparse categorical crossentropy.
+    - Softmax or several logits, labels are one-hot: categorical crossentropy.
+    - Sigmoid over one unit or one logit, labels are 0 and 1: binary crossentropy.
+    - Sigmoid over several units, labels are 0 and 1 per unit: binary crossentropy.
+    - Anything else, labels are numbers: mean squared error.
 
     Args:
         facts: Facts of the model and its data.

@@ -1,3 +1,4 @@
+import logging
 import os
 import sys
 
@@ -38,3 +39,16 @@ def test_an_error_carries_what_was_held_back():
     with pytest.raises(RuntimeError) as error:
         breaks()
     assert error.value.__notes__ == ["why it broke"]
+
+
+@pytest.mark.parametrize(("level", "within"), [(logging.INFO, logging.WARNING), (logging.ERROR, logging.ERROR)])
+def test_tensorflow_tells_warnings_only_and_all_it_did_afterwards(level, within):
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        with native_log_held_back():
+            assert logger.level == within
+        assert logger.level == level
+    finally:
+        logger.setLevel(before)

@@ -96,3 +96,14 @@ def test_paired_differences_leave_out_what_seeds_share():
 def test_no_values_have_no_interval():
     with pytest.raises(ValueError, match="at least one value"):
         interval([])
+
+
+def test_a_standing_has_the_interval_of_its_values():
+    from advisor.race.result import Standing
+
+    def standing(values, failure=None):
+        return Standing("a", "a", (), 0.0, 0.0, values, None, None, "final", 1, 1.0, failure)
+
+    assert standing((1.0, 2.0, 3.0)).level == interval([1.0, 2.0, 3.0])
+    assert standing((1.0,), failure="it broke").level is None
+    assert standing(()).level is None
