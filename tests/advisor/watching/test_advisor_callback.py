@@ -17,13 +17,14 @@ X = RNG.normal(size=(96, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int32")
 
 
-def net(rate=0.01, **arguments):
+def net(rate=0.01, jit_compile=False, **arguments):
     keras.utils.set_random_seed(3)
     stack = [layers.Dense(8, use_bias=False, name="hidden"), layers.BatchNormalization(name="norm")]
     model = keras.Sequential(
         [keras.Input((6,)), *stack, layers.ReLU(), layers.Dropout(0.5), layers.Dense(2, "softmax", dtype="float32")]
     )
-    model.compile(keras.optimizers.Adam(rate), "sparse_categorical_crossentropy", **arguments)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(rate), loss, jit_compile=jit_compile, **arguments)
     return model
 
 
