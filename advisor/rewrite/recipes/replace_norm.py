@@ -61,15 +61,24 @@ def norm_spec(norm: type[keras.Layer], old: LayerFacts, arguments: dict[str, Any
     config = dict(arguments)
     if issubclass(norm, keras.layers.GroupNormalization):
         config["groups"] = math.gcd(config.get("groups", 32), old.channels or 1)
-    config.setdefault("axis", old.config.get("axis", -1))
+    config.setdefault("axis", _axis(old))
     return LayerSpec(norm, config)
 
 
+def _axis(old: LayerFacts) -> int:
+    """The axis of the channels, of which a built `LayerNormalization` makes a list."""
+    axis = old.config.get("axis", -1)
+    if isinstance(axis, int):
+        return axis
+    # Over several axes at once there is no telling which of them is the channels', so that the last one is.
+    return axis[0] if len(axis) == 1 else -1
+
+
 def scale_and_shift(old: LayerFacts) -> WeightRule:
-    """Carries gamma and beta, which mean the same in every normalization with one pair per channel."""
+    """Carries gamma and beta where there is one pair per channel, as these mean the same in every normalization."""
 
     def values(read: ReadVariable) -> dict[str, np.ndarray]:
         kept = {name: read(old.path, name) for name in ("gamma", "beta")}
-        return {name: value for name, value in kept.items() if value is not None}
+        return {name: value for name, value in kept.items() if value is not None and value.ndim == 1}
 
     return values

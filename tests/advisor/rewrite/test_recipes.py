@@ -101,6 +101,17 @@ def test_replacing_follows_the_channel_axis():
     assert replace_norm(model, layers.GroupNormalization).get_layer("norm").axis == 1
 
 
+@pytest.mark.parametrize(("axis", "expected"), [(-1, -1), (1, 1), ([1, 2, 3], -1)])
+@pytest.mark.parametrize("norm", [layers.GroupNormalization, layers.BatchNormalization, InstanceNormalization])
+def test_layer_normalization_is_replaced_though_it_holds_its_axis_as_a_list(axis, expected, norm):
+    model = keras.Sequential([keras.Input((4, 4, 6)), layers.LayerNormalization(axis=axis, name="norm")])
+    randomize_weights(model)
+    replaced = replace_norm(model, norm, layers="norm").get_layer("norm")
+    assert replaced.axis == expected
+    old, new = (np.array(layer.gamma) for layer in (model.get_layer("norm"), replaced))
+    np.testing.assert_array_equal(new, old if old.shape == new.shape else np.ones(6))
+
+
 @pytest.mark.parametrize(
     ("call", "error", "match"),
     [
