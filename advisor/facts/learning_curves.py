@@ -135,8 +135,8 @@ def judge_so_far(metrics: Mapping[str, Sequence[float]]) -> tuple[Verdict, ...]:
     >>> rising = [1.0, 0.8, 0.7, 0.66, 0.65, 0.68, 0.72, 0.77, 0.83, 0.9]
     >>> [verdict.best_epoch for verdict in judge_so_far({"loss": falling, "val_loss": rising})]
     [5]
-    >>> judge_so_far({"loss": falling[:8], "val_loss": rising[:8]})
-    ()
+    >>> [len(judge_so_far({"loss": falling[:epochs], "val_loss": rising[:epochs]})) for epochs in (5, 6)]
+    [0, 1]
     """
     before = [
         {type(verdict) for verdict in judge({name: values[:-epochs] for name, values in metrics.items()})}

@@ -16,6 +16,9 @@ class Allowance:
         share: The share, at least 0.
         now: The clock, in seconds.
 
+    Attributes:
+        spent: Seconds that looks have taken.
+
     Example:
     >>> times = iter([0.0, 0.0, 4.0, 5.0, 100.0])
     >>> allowance = Allowance(0.05, now=lambda: next(times))
@@ -28,13 +31,13 @@ class Allowance:
     def __init__(self, share: float, now: Callable[[], float] = time.monotonic) -> None:
         self._share, self._now = share, now
         self._began = now()
-        self._spent = self._last = 0.0
+        self.spent = self._last = 0.0
 
     @property
     def seconds(self) -> float:
         """What is left for the next look."""
-        trained = self._now() - self._began - self._spent
-        return FREE_SECONDS + self._share * trained - self._spent
+        trained = self._now() - self._began - self.spent
+        return FREE_SECONDS + self._share * trained - self.spent
 
     @property
     def suffices(self) -> bool:
@@ -49,4 +52,4 @@ class Allowance:
             yield
         finally:
             self._last = self._now() - begin
-            self._spent += self._last
+            self.spent += self._last

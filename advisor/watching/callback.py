@@ -77,12 +77,22 @@ class AdvisorCallback(keras.callbacks.Callback):
     >>> model.compile("sgd", "mse")
     >>> watch = AdvisorCallback(data=(x, x[:, :1]), verbose=0)
     >>> history = model.fit(x, x[:, :1], callbacks=[watch], verbose=0)
-    >>> [(sighting.epoch, sighting.finding.code, sighting.finding.layer) for sighting in watch.findings]
-    [(0, 'T506', 'hidden')]
+    >>> last = watch.findings[-1]
+    >>> last.epoch, last.finding.code, last.finding.message
+    (0, 'T506', '100% of the units of `hidden` are zero for all 64 samples')
     """
 
     # Steps are only counted, and a loss compared with infinity.
     async_safe = True
+
+    findings: list[Sighting]
+    curves: dict[str, list[Any]]
+    _epochs: int
+    _steps: int
+    _steps_before_epoch: int
+    _broken: float | None
+    _told: set[Any]
+    _has_failed: bool
 
     def __init__(
         self,
@@ -108,6 +118,11 @@ class AdvisorCallback(keras.callbacks.Callback):
         self._allowance = Allowance(cost)
         self._has_begun = False
         self._begin_anew()
+
+    @property
+    def seconds(self) -> float:
+        """How long the looks of this `fit` have taken."""
+        return self._allowance.spent
 
     def advice(self, **arguments: Any) -> Advice:
         """Advice on the model as it is now, with what was seen of the run: `advise(model, history=…, …)`.
@@ -178,11 +193,11 @@ class AdvisorCallback(keras.callbacks.Callback):
         self._attempt(self._close_log)
 
     def _begin_anew(self) -> None:
-        self.findings: list[Sighting] = []
-        self.curves: dict[str, list[Any]] = {}
+        self.findings = []
+        self.curves = {}
         self._epochs = self._steps = self._steps_before_epoch = 0
-        self._broken: float | None = None
-        self._told: set[Any] = set()
+        self._broken = None
+        self._told = set()
         self._has_failed = False
 
     def _attempt(self, act: Callable[..., None], **arguments: Any) -> None:
