@@ -49,7 +49,9 @@ def test_every_argument_of_fit_is_among_those_tried():
 
 
 @pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("plan", [TrainingPlan(), UNCHANGING], ids=["plain", "as-data"])
+@pytest.mark.parametrize(
+    "plan", [pytest.param(TrainingPlan(), id="plain", marks=pytest.mark.slow), pytest.param(UNCHANGING, id="as-data")]
+)
 def test_an_argument_has_the_effect_it_has_in_keras(plan, name):
     arguments = {"shuffle": False, "epochs": 2, "verbose": 0, name: VALUES[name]}
     if name in OF_VALIDATION:

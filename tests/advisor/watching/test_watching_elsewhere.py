@@ -77,6 +77,7 @@ def test_on_two_devices():
     run(COMMON + MIRRORED, "tensorflow")
 
 
+@pytest.mark.slow
 def test_with_jax():
     pytest.importorskip("jax")
     run(COMMON + BROKEN, "jax")
