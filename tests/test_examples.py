@@ -197,7 +197,7 @@ def test_an_example_explains_its_arguments(script):
     }
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_an_example_runs_in_full_as_a_user_starts_it(script):
     needed = {

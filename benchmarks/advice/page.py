@@ -51,12 +51,15 @@ def render(folder: Path = FOLDER, page: Path = PAGE, pictures: Path = PICTURES) 
         page: The page.
         pictures: Where its pictures go.
     """
-    mpl.rcParams["svg.hashsalt"] = "benchmarks"
     records = [cell.record(folder) for cell in CELLS]
-    for task in TASKS:
-        cells = _cells_of(task, records)
-        if cells:
-            draw(task, cells, pictures / f"{_slug(task)}.svg")
+    with mpl.rc_context():
+        # Whatever style was set before.
+        mpl.rcdefaults()
+        mpl.rcParams["svg.hashsalt"] = "benchmarks"
+        for task in TASKS:
+            cells = _cells_of(task, records)
+            if cells:
+                draw(task, cells, pictures / f"{_slug(task)}.svg")
     page.write_text(text(records), "utf-8")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from advisor.output_files import complete_file, write_text
 from benchmarks.claims.claim import Claim, Judgement
 from benchmarks.claims.records import FOLDER, Record, record_of
-from benchmarks.claims.style import new_figure, save
+from benchmarks.claims.style import picture
 
 DOCS = Path(__file__).parents[2] / "docs"
 INTRODUCTION = """\
@@ -47,10 +47,8 @@ def render(claims: Sequence[Claim], docs: Path = DOCS, folder: Path = FOLDER) ->
     pictures.mkdir(parents=True, exist_ok=True)
     for claim in claims:
         if claim.code in records:
-            figure = new_figure()
-            claim.draw(records[claim.code]["figures"], figure)
-            with complete_file(pictures / f"{claim.code}.svg") as temporary:
-                save(figure, temporary)
+            with complete_file(pictures / f"{claim.code}.svg") as temporary, picture(temporary) as figure:
+                claim.draw(records[claim.code]["figures"], figure)
     write_text(docs / "claims.md", page(claims, records))
 
 

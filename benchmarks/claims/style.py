@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
@@ -48,14 +49,27 @@ LOOKS = {
 }
 
 
-def new_figure(width: float = 7.2, height: float = 3.4) -> Figure:
-    """An empty figure in inches on an opaque white background, which stays readable on a dark page."""
-    matplotlib.rcParams.update(LOOKS)
-    return Figure(figsize=(width, height), facecolor="white")
+@contextmanager
+def picture(path: Path, width: float = 7.2, height: float = 3.4) -> Iterator[Figure]:
+    """A figure to draw on, written as SVG at the end: the same bytes each time, whatever style was set before.
+
+    Args:
+        path: The file to write.
+        width: Width in inches.
+        height: Height in inches.
+
+    Yields:
+        The empty figure, on an opaque white background, which stays readable on a dark page.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(LOOKS)
+        figure = Figure(figsize=(width, height), facecolor="white")
+        yield figure
+        _save(figure, path)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG, the same bytes each time."""
+def _save(figure: Figure, path: Path) -> None:
     # Matplotlib names parts of an SVG by their coordinates, and its layout solver leaves the last bits to chance.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")

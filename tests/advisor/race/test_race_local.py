@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 import optuna
+import optuna.visualization.matplotlib
 import pytest
 
 from advisor.race import local, records
@@ -106,8 +108,9 @@ def test_the_study_tells_every_training(whole):
 
 
 def test_optuna_draws_the_study(whole):
-    plots = pytest.importorskip("optuna.visualization.matplotlib")
-    axes = plots.plot_intermediate_values(whole.study)
+    with matplotlib.rc_context():
+        # Optuna sets a style of its own.
+        axes = optuna.visualization.matplotlib.plot_intermediate_values(whole.study)
     assert len(axes.get_lines()) == len(whole.study.trials)
 
 

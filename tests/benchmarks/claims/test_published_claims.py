@@ -1,5 +1,6 @@
 import re
 
+import matplotlib.style
 import pytest
 
 from benchmarks import claims
@@ -10,7 +11,9 @@ from benchmarks.claims.records import record_of
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")
-    render(claims.CLAIMS, folder)
+    with matplotlib.style.context("ggplot"):
+        # Whatever style somebody has set, the pictures have their own.
+        render(claims.CLAIMS, folder)
     return folder
 
 
