@@ -28,13 +28,11 @@ AS_ADVISED = "as-advised"
 class AdvisedHyperModel(keras_tuner.HyperModel):
     """What the advice leaves open, for KerasTuner to search.
 
-    | hyperparameter | values |
-    |---|---|
-    | `advice/N102` …, one for each code that changes model or run | whether its fixes and changes are applied |
-    | `advice/normalization` | as advised, or all of one kind: `norm-group`, `norm-batch`, `norm-layer`, `norm-renorm` |
-    | `advice/dropout` | as advised, `without-dropout`, `dropout-0.2`, `dropout-0.5` |
-    | `advice/weight_decay` | as advised, `without-weight-decay`, `weight-decay-0.0001` … |
-    | `advice/augmentation` | as advised, or with it, or without it |
+    - `advice/N102` and so on, one for each code that changes model or run: whether its fixes and changes are applied.
+    - `advice/normalization`: as advised, or all of one kind, `norm-group`, `norm-batch`, `norm-layer`, `norm-renorm`.
+    - `advice/dropout`: as advised, `without-dropout`, `dropout-0.2`, `dropout-0.5`.
+    - `advice/weight_decay`: as advised, `without-weight-decay`, `weight-decay-0.0001` to `weight-decay-0.01`.
+    - `advice/augmentation`: as advised, or with it, or without it.
 
     The alternatives are those of a race. Exact fixes are always applied. With the defaults, a trial is what
     `advice.fit` trains. Initial values are drawn anew for each trial, unless the model looks trained. A value that

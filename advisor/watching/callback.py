@@ -31,14 +31,12 @@ STOPS = (None, *(severity.value for severity in Severity))
 class AdvisorCallback(keras.callbacks.Callback):
     """Watches a model while it trains, and tells what it finds as it appears, each thing once.
 
-    | what | code | needs |
-    |---|---|---|
-    | moving averages of batch normalization behind the weights | N112 | data; by the length of the run without |
-    | units that never fire, outputs at their limits | T506 | data |
-    | gradients that vanish, signals that explode, before the first step | T506 | data with labels |
-    | a loss that is no number, at the step at which it becomes so | T505 | |
-    | divergence, overfitting with its best epoch, underfitting, a plateau, noisy validation | T505 | validation data |
-    | a learning rate that does nothing, or too much | T503 | |
+    - N112: moving averages of batch normalization behind the weights, on data; without, by the length of the run.
+    - T506: units that never fire, outputs at their limits, on data; with labels, and before the first step, gradients
+      that vanish and signals that explode.
+    - T505: a loss that is no number, at the step at which it becomes so; divergence, overfitting with its best epoch,
+      underfitting, a plateau, noisy validation.
+    - T503: a learning rate that does nothing, or too much.
 
     These are findings of the rules that `advise` runs. The curves are told of once they say the same for two epochs.
 
@@ -62,7 +60,7 @@ class AdvisorCallback(keras.callbacks.Callback):
         verbose: 0 silent, 1 printing the findings.
 
     Attributes:
-        findings: What was found in the run, in order: `Sighting`s.
+        findings: What was found in the run, in order: a list of `Sighting`.
         curves: The metrics of the run, one value per epoch, as in `History.history`.
 
     Raises:
