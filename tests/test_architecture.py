@@ -15,7 +15,7 @@ TOP_LEVEL = {
 }  # fmt: skip
 HEAVY = (
     "sklearn", "tensorflow_datasets", "ai_edge_litert", "typer", "rich", "jinja2", "optuna", "ray", "matplotlib",
-    "igraph", "tf2onnx", "onnx", "onnxruntime",
+    "igraph", "tf2onnx", "onnx", "onnxruntime", "keras_tuner",
 )  # fmt: skip
 
 

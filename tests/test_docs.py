@@ -21,8 +21,11 @@ TECHNIQUES = sorted(page for page in (DOCS / "techniques").glob("*.md") if page.
 PAGES = [*TECHNIQUES, DOCS / "techniques" / "README.md", DOCS / "migration.md"]
 GUIDES = sorted(page for page in (DOCS / "guides").glob("*.md") if page.name != "README.md")
 # Read from top to bottom, each block going on from the one before, with what is printed below it.
-STORIES = [DOCS / "index.md", DOCS / "writing_a_rule.md", DOCS / "writing_a_layer.md", *GUIDES]
-TRAINING = {"tables", "transfer_learning", "mobile"}
+STORIES = [
+    *(DOCS / f"{name}.md" for name in ("index", "writing_a_rule", "writing_a_layer", "watching", "tuner")),
+    *GUIDES,
+]
+TRAINING = {"tables", "transfer_learning", "mobile", "tuner"}
 START = DOCS / "start.md"
 # Without Python, or with examples that go on from a model and data that the reader has.
 OTHERS = [

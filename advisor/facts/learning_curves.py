@@ -40,6 +40,8 @@ LATE, STILL_FALLING = 0.2, 0.05
 STANDSTILL, QUIET = 0.02, 0.3
 # Noise: the validation metric jumps by this share of the way.
 NOISY = 0.15
+# A run that goes on: a verdict counts when the curves have said the same for so many epochs.
+HOLDS = 2
 # A loss is solved below this share of its first value, and poor above that one; accuracies are poor below these.
 SOLVED = 0.05
 POOR, POOR_ACCURACY, VERY_POOR_ACCURACY = 0.5, 0.75, 0.5
@@ -114,6 +116,47 @@ def judge(metrics: Mapping[str, Sequence[float]]) -> tuple[Verdict, ...]:
             found.setdefault(type(verdict), verdict)
     order = (Divergence, Overfitting, Underfitting, TooFewEpochs, Plateau, NoisyValidation)
     return tuple(found[kind] for kind in order if kind in found)
+
+
+def judge_so_far(metrics: Mapping[str, Sequence[float]]) -> tuple[Verdict, ...]:
+    """The verdicts on a run that goes on, judged after every epoch, and so more often in danger of an accident.
+
+    They are those of `judge` that it gave an epoch ago as well, but for a run that ends too early, of which nothing can
+    be said yet. A standstill takes 10 epochs. A metric that is no longer a number is told of at once.
+
+    Args:
+        metrics: Values per epoch so far, as in `judge`.
+
+    Returns:
+        The verdicts, the gravest first.
+
+    Example:
+    >>> falling = [1.0, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.16, 0.13, 0.1]
+    >>> rising = [1.0, 0.8, 0.7, 0.66, 0.65, 0.68, 0.72, 0.77, 0.83, 0.9]
+    >>> [verdict.best_epoch for verdict in judge_so_far({"loss": falling, "val_loss": rising})]
+    [5]
+    >>> [len(judge_so_far({"loss": falling[:epochs], "val_loss": rising[:epochs]})) for epochs in (5, 6)]
+    [0, 1]
+    """
+    before = [
+        {type(verdict) for verdict in judge({name: values[:-epochs] for name, values in metrics.items()})}
+        for epochs in range(1, HOLDS)
+    ]
+    return tuple(
+        verdict
+        for verdict in judge(metrics)
+        if _is_broken(verdict) or (_can_tell_so_far(verdict) and all(type(verdict) in kinds for kinds in before))
+    )
+
+
+def _is_broken(verdict: Verdict) -> bool:
+    return isinstance(verdict, Divergence) and not np.isfinite(verdict.last)
+
+
+def _can_tell_so_far(verdict: Verdict) -> bool:
+    if isinstance(verdict, (Underfitting, Plateau)):
+        return verdict.epochs >= FEWEST_FOR_NOISE
+    return not isinstance(verdict, TooFewEpochs)
 
 
 def _judged(metrics: Mapping[str, Sequence[float]]) -> list[str]:

@@ -21,6 +21,7 @@ class TrainingFacts:
         epochs: Planned epochs.
         replicas: Data-parallel replicas that share a step.
         history: Metric values per epoch of an earlier run, by name; empty without one.
+        goes_on: Whether the history is that of this run, which has not ended.
     """
 
     batch_size: int | None = None
@@ -28,6 +29,7 @@ class TrainingFacts:
     epochs: int | None = None
     replicas: int = 1
     history: dict[str, list[float]] = field(default_factory=dict)
+    goes_on: bool = False
 
     @property
     def replica_batch(self) -> int | None:

@@ -74,8 +74,16 @@ class Field:
 
 
 @dataclass(frozen=True, eq=False)
-class _Idea:
-    """A candidate that has yet to be built."""
+class Idea:
+    """A candidate that has yet to be built.
+
+    Attributes:
+        name: Short name in kebab case, such as `norm-group`.
+        title: What a person would call it.
+        build: Makes the model; raises where it cannot.
+        plan: How it is trained.
+        codes: Codes of the findings it rests on.
+    """
 
     name: str
     title: str
@@ -113,12 +121,12 @@ def candidates_of(advice: Advised) -> Field:
     original = Candidate(ORIGINAL, "the original", advice.model, bare, keeps_weights=trained)
     advised = advice.rewrite().model
     ideas = [
-        _Idea("as-advised", "the model as advised", lambda: advised, advice.plan, _codes(advice.findings)),
+        Idea("as-advised", "the model as advised", lambda: advised, advice.plan, _codes(advice.findings)),
         *_fixes_alone(advice, bare),
         *_normalizations(advised, advice.plan, facts),
         *_changes_of_the_run_alone(advice),
         *_augmentations(advised, advice.plan, facts),
-        *_dropout_rates(advised, advice.plan),
+        *_dropout_rates(advised, advice.plan, facts),
         *_weight_decays(advised, advice.plan, facts),
     ]
     candidates, left_out = [original], []
@@ -206,21 +214,21 @@ def _codes(findings: Sequence[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(finding.code for finding in findings if finding.fix or finding.plan))
 
 
-def _fixes_alone(advice: Advised, bare: TrainingPlan | None) -> Iterator[_Idea]:
+def _fixes_alone(advice: Advised, bare: TrainingPlan | None) -> Iterator[Idea]:
     """Each code that changes the model alone, with what it changes of the run."""
     for code, (fixed, planned) in _by_code(advice.findings).items():
         if fixed:
             plan = make_plan(planned, advice.examination.facts) if planned else bare
             build = partial(_with_fixes, advice.model, fixed)
-            yield _Idea(f"only-{code}", _title(code, fixed, planned), build, plan, (code,))
+            yield Idea(f"only-{code}", _title(code, fixed, planned), build, plan, (code,))
 
 
-def _changes_of_the_run_alone(advice: Advised) -> Iterator[_Idea]:
+def _changes_of_the_run_alone(advice: Advised) -> Iterator[Idea]:
     """Each code that changes nothing but the run, alone."""
     for code, (fixed, planned) in _by_code(advice.findings).items():
         if planned and not fixed:
             plan = make_plan(planned, advice.examination.facts)
-            yield _Idea(f"only-{code}", _title(code, fixed, planned), lambda: advice.model, plan, (code,))
+            yield Idea(f"only-{code}", _title(code, fixed, planned), lambda: advice.model, plan, (code,))
 
 
 def _by_code(findings: Sequence[Finding]) -> dict[str, tuple[list[Finding], list[Finding]]]:
@@ -274,7 +282,7 @@ _NORMS: tuple[tuple[str, str, type[keras.Layer], dict[str, Any]], ...] = (
 )
 
 
-def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
+def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[Idea]:
     facts = gather_facts(read_graph(advised))
     paths = [layer.path for layer in first_calls(facts, facts.of_kind(Kind.NORM))]
     if not paths:
@@ -286,10 +294,10 @@ def _normalizations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[
     for name, title, cls, arguments in _NORMS:
         given = {**arguments, **following} if cls is keras.layers.BatchNormalization else arguments
         build = partial(replace_norm, advised, cls, layers=paths, **given)
-        yield _Idea(f"norm-{name}", f"the advice with {title} throughout", build, plan)
+        yield Idea(f"norm-{name}", f"the advice with {title} throughout", build, plan)
 
 
-def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
+def _dropout_rates(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[Idea]:
     facts = gather_facts(read_graph(advised))
     layers = [facts.graph.nodes[layer.path] for layer in first_calls(facts, facts.of_kind(Kind.DROPOUT))]
     paths = [node.path for node in layers if isinstance(node.operation, keras.layers.Dropout)]
@@ -302,26 +310,35 @@ def _dropout_rates(advised: Any, plan: TrainingPlan) -> Iterator[_Idea]:
 
         name = f"dropout-{rate:g}" if rate else "without-dropout"
         title = f"the advice with dropout of {rate:g}" if rate else "the advice without dropout"
-        yield _Idea(name, title, build, plan)
+        yield Idea(name, title, build, plan)
 
 
-def _weight_decays(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[_Idea]:
+def _weight_decays(advised: Any, plan: TrainingPlan, facts: Facts) -> Iterator[Idea]:
     for decay in WEIGHT_DECAYS:
         if not decay and not plan.weight_decay and not facts.model.weight_decay:
             continue
         name = f"weight-decay-{decay:g}" if decay else "without-weight-decay"
         title = f"the advice with weight decay of {decay:g}" if decay else "the advice without weight decay"
-        yield _Idea(name, title, lambda: advised, replace(plan, weight_decay=decay))
+        yield Idea(name, title, lambda: advised, replace(plan, weight_decay=decay))
 
 
-def _augmentations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[_Idea]:
+def _augmentations(advised: Any, plan: TrainingPlan, known: Facts) -> Iterator[Idea]:
     if plan.augmentation or plan.mixing:
         classes = plan.classes if plan.label_smoothing is not None else None
         without = replace(plan, augmentation=(), mixing=None, classes=classes)
-        yield _Idea("without-augmentation", "the advice without augmentation", lambda: advised, without)
+        yield Idea("without-augmentation", "the advice without augmentation", lambda: advised, without)
         return
     changes = () if known.data is None or known.data.prepares_itself else suitable_augmentation(known.data)
     has_own = any(gather_facts(read_graph(advised)).of_kind(Kind.AUGMENTATION))
     if changes and plan.input_rank is not None and known.model.task == "classification" and not has_own:
         changed = replace(plan, augmentation=changes)
-        yield _Idea("with-augmentation", "the advice with augmentation", lambda: advised, changed)
+        yield Idea("with-augmentation", "the advice with augmentation", lambda: advised, changed)
+
+
+ALTERNATIVES: Mapping[str, Callable[[Any, TrainingPlan, Facts], Iterator[Idea]]] = {
+    "normalization": _normalizations,
+    "dropout": _dropout_rates,
+    "weight_decay": _weight_decays,
+    "augmentation": _augmentations,
+}
+"""By what they change: alternatives to a model and the plan it is trained by, given what is known beside them."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -46,9 +47,16 @@ def batch_statistics_callbacks(model: Any, data: Any, batch_size: int | None, *,
         validated: Whether the run has validation data, which must see the averages of every epoch.
 
     Returns:
-        At most one callback. It stands after those that restore weights.
+        At most one callback. It stands after those that restore weights. None, and a warning, for a generator.
     """
     if not training_batch_normalizations(model):
+        return []
+    if isinstance(data, Iterator):
+        warnings.warn(
+            "the moving averages of batch normalization are not recomputed as planned, since a generator can be read "
+            "only once; give a tf.data.Dataset (`from_generator` makes one), a PyDataset or arrays",
+            stacklevel=2,
+        )
         return []
     at = "epoch_end" if validated else "train_end"
     return [keras_normpack.PreciseBatchNormalization(data, batch_size=batch_size, at=at)]
@@ -60,7 +68,7 @@ def _watching(settings: Mapping[str, Any], validated: bool) -> dict[str, Any]:
 
 
 def joined(planned: Iterable[Any], given: Any) -> list[Any]:
-    """Planned callbacks and the user's; where both are of one class, the user's alone.
+    """Planned callbacks and the user's; where the user has one of a planned class, or derived from it, that alone.
 
     Args:
         planned: Callbacks of the plan.
@@ -69,8 +77,41 @@ def joined(planned: Iterable[Any], given: Any) -> list[Any]:
     Returns:
         One list.
     """
+    own = own_callbacks(given)
+    return [*(callback for callback in planned if _successor(callback, own) is None), *own]
+
+
+def replacements(planned: Iterable[Any], given: Any) -> list[str]:
+    """A sentence for each planned callback that one of the user's replaces.
+
+    Args:
+        planned: As in `joined`.
+        given: As in `joined`.
+
+    Returns:
+        The sentences.
+
+    Example:
+    >>> replacements([keras.callbacks.TerminateOnNaN()], keras.callbacks.TerminateOnNaN())
+    ['your TerminateOnNaN replaces that of the training plan']
+    """
+    own = own_callbacks(given)
+    pairs = [(callback, _successor(callback, own)) for callback in planned]
+    return [
+        f"your {type(successor).__name__} replaces "
+        + ("that" if type(successor) is type(callback) else f"the {type(callback).__name__}")
+        + " of the training plan"
+        for callback, successor in pairs
+        if successor is not None
+    ]
+
+
+def own_callbacks(given: Any) -> list[Any]:
+    """What the user passed to `fit` as a flat list."""
     if isinstance(given, keras.callbacks.CallbackList):
         given = given.callbacks
-    own = [] if given is None else keras.tree.flatten(given)
-    classes = {type(callback) for callback in own}
-    return [*(callback for callback in planned if type(callback) not in classes), *own]
+    return [] if given is None else keras.tree.flatten(given)
+
+
+def _successor(callback: Any, own: Iterable[Any]) -> Any:
+    return next((mine for mine in own if isinstance(mine, type(callback))), None)

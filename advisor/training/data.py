@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -25,13 +25,33 @@ def is_arrays(data: Any) -> bool:
     return all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in keras.tree.flatten(data))
 
 
-def batches_of(arrays: tuple[Any, ...], batch_size: int | None) -> Any:
-    """Shuffled batches of `(x, y)` or `(x, y, sample_weight)` arrays as a `tf.data.Dataset`."""
+def batches_of(arrays: tuple[Any, ...], batch_size: int | None, shuffle: bool | str = True) -> Any:
+    """Batches of `(x, y)` or `(x, y, sample_weight)` arrays as a `tf.data.Dataset`.
+
+    Args:
+        arrays: The arrays.
+        batch_size: Samples in a batch; Keras's default when None.
+        shuffle: As in `Model.fit`: whether samples are shuffled anew for every epoch, or `"batch"` for whole batches.
+
+    Returns:
+        The data set.
+    """
     import tensorflow as tf
 
-    samples = len(keras.tree.flatten(arrays)[0])
-    dataset = tf.data.Dataset.from_tensor_slices(arrays)
-    return dataset.shuffle(samples).batch(batch_size or KERAS_BATCH_SIZE)
+    dataset = tf.data.Dataset.from_tensor_slices(_without_lists(arrays))
+    if shuffle and shuffle != "batch":
+        dataset = dataset.shuffle(len(keras.tree.flatten(arrays)[0]))
+    batches = dataset.batch(batch_size or KERAS_BATCH_SIZE)
+    return batches.shuffle(len(batches)) if shuffle == "batch" else batches
+
+
+def _without_lists(structure: Any) -> Any:
+    """The structure with tuples for lists, which TensorFlow would make tensors of."""
+    if isinstance(structure, (list, tuple)):
+        return tuple(_without_lists(part) for part in structure)
+    if isinstance(structure, Mapping):
+        return {name: _without_lists(part) for name, part in structure.items()}
+    return structure
 
 
 def augmented(dataset: Any, specs: Sequence[LayerSpec], input_rank: int | None = None) -> Any:
@@ -104,7 +124,10 @@ def prefetched(dataset: Any) -> Any:
 
 def split_off(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """The first and the last samples, as `validation_split` of `Model.fit` parts them."""
-    kept = int(len(keras.tree.flatten(arrays)[0]) * (1.0 - share))
+    samples = len(keras.tree.flatten(arrays)[0])
+    kept = int(samples * (1.0 - share))
+    if kept == 0:
+        raise ValueError(f"`validation_split` leaves nothing of {samples} samples to train on. Received: {share}")
     first = keras.tree.map_structure(lambda array: array[:kept], arrays)
     return first, keras.tree.map_structure(lambda array: array[kept:], arrays)
 

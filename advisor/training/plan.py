@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,7 +13,7 @@ import keras
 from advisor.graph import LayerSpec
 from advisor.graph.keras_internals import compile_arguments
 from advisor.rules import PlanChange
-from advisor.training.callbacks import batch_statistics_callbacks, joined, make_callbacks
+from advisor.training.callbacks import batch_statistics_callbacks, joined, make_callbacks, replacements
 from advisor.training.data import (
     augmented,
     batches_of,
@@ -25,6 +26,7 @@ from advisor.training.data import (
     with_one_hot_labels,
 )
 from advisor.training.description import as_data, describe
+from advisor.training.fit_arguments import check_fit_arguments
 from advisor.training.objective import Objective
 from advisor.training.optimizer import (
     clips,
@@ -125,12 +127,13 @@ class TrainingPlan:
         if self._changes_optimizer or self._softens_labels or not model.compiled:
             model.compile(**arguments)
 
-    def prepare(self, data: Any) -> Any:
+    def prepare(self, data: Any, *, shuffle: bool | str = True) -> Any:
         """Make training data ready for `Model.fit`: augmented and mixed as planned, and prefetched.
 
         Args:
             data: A batched `tf.data.Dataset`, or arrays as `(x, y)` or `(x, y, sample_weight)`, which are shuffled and
                 batched. Anything else (`PyDataset`, `DataLoader`, generator) has workers of its own.
+            shuffle: Whether arrays are shuffled, or `"batch"` for whole batches, as in `Model.fit`.
 
         Returns:
             A `tf.data.Dataset`; anything else unchanged.
@@ -147,7 +150,7 @@ class TrainingPlan:
         if is_dataset(data):
             dataset = data
         elif isinstance(data, tuple) and is_arrays(data):
-            dataset = batches_of(data, self.batch_size)
+            dataset = batches_of(data, self.batch_size, shuffle)
         elif self._changes_data:
             raise unsuitable(data)
         else:
@@ -194,7 +197,8 @@ class TrainingPlan:
             model: The model; it is trained in place.
             x: As in `Model.fit`; `(x, y)` and `(x, y, sample_weight)` of arrays are accepted too.
             y: As in `Model.fit`.
-            callbacks: As in `Model.fit`; they follow the plan's, and one of a class that the plan has too replaces it.
+            callbacks: As in `Model.fit`; they follow the plan's, and one of a class that the plan has too, or derived
+                from it, replaces it, which is printed unless `verbose` is 0.
             **arguments: Further arguments of `Model.fit`. `epochs` is the planned number by default, and so is
                 `batch_size` for arrays.
 
@@ -202,7 +206,8 @@ class TrainingPlan:
             The `keras.callbacks.History`.
 
         Raises:
-            ValueError: As `compile` and `prepare`.
+            TypeError: If `Model.fit` has no such argument.
+            ValueError: As `compile` and `prepare`, and where arguments do not go together. Nothing has changed then.
 
         Example:
         >>> import numpy as np
@@ -213,15 +218,21 @@ class TrainingPlan:
         >>> len(history.history["loss"])
         2
         """
-        self._make_ready(model)
+        if isinstance(x, tuple) and y is None:
+            x, y, arguments = _unpacked(x, arguments)
+        check_fit_arguments(model, x, y, arguments, mixes=self.mixing is not None)
         if self.epochs is not None:
             arguments.setdefault("epochs", self.epochs)
         validated = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
         prepared = self._data_arguments(x, y, arguments)
+        self._make_ready(model)
         planned = make_callbacks(self.early_stopping, self._reductions(model), validated=validated)
         if self.batch_statistics:
-            size = prepared.get("batch_size")
+            size = prepared.get("batch_size") if is_arrays(prepared["x"]) else None
             planned += batch_statistics_callbacks(model, prepared["x"], size, validated=validated)
+        if arguments.get("verbose", "auto"):
+            for sentence in replacements(planned, callbacks):
+                print(f"{sentence[0].upper()}{sentence[1:]}.")
         try:
             return model.fit(**prepared, callbacks=joined(planned, callbacks))
         finally:
@@ -286,10 +297,6 @@ class TrainingPlan:
     def _data_arguments(self, x: Any, y: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments of `Model.fit` with the data in the form in which it takes it."""
         result = dict(arguments)
-        if isinstance(x, tuple) and y is None:
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(x)
-            if sample_weight is not None:
-                result["sample_weight"] = sample_weight
         result["validation_data"] = self.prepare_validation(result.get("validation_data"))
         if x is None or not is_arrays(x):
             if is_dataset(x):
@@ -304,14 +311,30 @@ class TrainingPlan:
 
     def _as_dataset(self, x: Any, y: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         """Arguments of `Model.fit` with arrays as a data set that changes as planned, and the split off as it is."""
-        weights = arguments.pop("sample_weight", None)
-        arrays = (x, y) if weights is None else (x, y, weights)
+        arrays = tuple(part for part in (x, y, arguments.pop("sample_weight", None)) if part is not None)
         split = arguments.pop("validation_split", None)
-        if split:
+        if split and arguments["validation_data"] is None:
             arrays, held = split_off(arrays, split)
             arguments["validation_data"] = self.prepare_validation(held)
-        plan = replace(self, batch_size=arguments.pop("batch_size", None) or self.batch_size)
-        return {"shuffle": False, **arguments, "x": plan.prepare(arrays)}
+        size = arguments.pop("batch_size", None) or self.batch_size
+        if size is None and (steps := arguments.get("steps_per_epoch")):
+            # As Keras does: all samples in so many steps.
+            size = math.ceil(len(keras.tree.flatten(arrays)[0]) / steps)
+        plan = replace(self, batch_size=size)
+        if plan.batch_size is not None:
+            arguments.setdefault("validation_batch_size", plan.batch_size)
+        dataset = plan.prepare(arrays, shuffle=arguments.pop("shuffle", True))
+        return {**arguments, "shuffle": False, "x": dataset}
+
+
+def _unpacked(x: tuple[Any, ...], arguments: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Inputs, targets and the other arguments, out of `(x, y)` or `(x, y, sample_weight)`."""
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(x)
+    if weights is None:
+        return x, y, arguments
+    if arguments.get("sample_weight") is not None:
+        raise ValueError("`sample_weight` must be given once. Received: sample_weight, and weights in (x, y, weights)")
+    return x, y, {**arguments, "sample_weight": weights}
 
 
 def _check_compile_of(model: Any, arguments: Mapping[str, Any]) -> None:

@@ -100,7 +100,7 @@ def recompute_batch_statistics(
             "The model must have a BatchNormalization layer that is built and trainable; there are no statistics to "
             f"recompute. Received: model {model.name!r}"
         )
-    moments = _population_moments(model, layers, input_batches(data, batches, batch_size))
+    moments = population_moments(model, layers, input_batches(data, batches, batch_size))
     assign_all([pair for layer, pooled in moments for pair in _new_values(layer, pooled)])
     if verbose:
         print(f"Statistics of {len(moments)} batch normalizations recomputed.")
@@ -139,9 +139,25 @@ def assign_all(pairs: Iterable[tuple[keras.Variable, Any]]) -> None:
         raise
 
 
-def _population_moments(
-    model: keras.Model, layers: Sequence[keras.layers.BatchNormalization], batches: Iterator[Any]
+def population_moments(
+    model: keras.Model, layers: Sequence[keras.layers.BatchNormalization], batches: Iterable[Any]
 ) -> list[tuple[keras.layers.BatchNormalization, Moments]]:
+    """Mean and variance of what batch normalizations read in training mode, under the present weights.
+
+    Nothing of the model changes: not its weights, averages, random seeds, nor metrics.
+
+    Args:
+        model: A built model.
+        layers: Batch normalizations in it.
+        batches: Inputs of the model, at least one batch.
+
+    Returns:
+        The moments, of all batches together, of each layer that ran in training mode.
+
+    Raises:
+        ValueError: If there is no batch.
+        FloatingPointError: If a moment is NaN or infinite.
+    """
     pooled: dict[int, Moments] = {}
 
     def pool(layer: keras.layers.BatchNormalization, inputs: Any, mask: Any) -> None:

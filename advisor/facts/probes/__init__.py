@@ -16,6 +16,7 @@ from advisor.facts.probes.first_steps import FirstSteps
 from advisor.facts.probes.litert_cost import LiteRTCost
 from advisor.facts.probes.mode_difference import ModeDifference
 from advisor.facts.probes.samples import Clock, Say
+from advisor.facts.probes.statistics_lag import StatisticsLag
 from advisor.graph import ModelGraph
 
 __all__ = ["Probe", "ProbeFailure", "independent_values", "make_mobile_probes", "make_probes"]
@@ -57,6 +58,7 @@ def make_probes(
     |---|---|
     | `batch_dispersion` | effective samples per channel on which a batch normalization's statistics rest |
     | `mode_difference` | how far training and inference differ: of a batch normalization, or of the model (`""`) |
+    | `statistics_lag` | how far a batch normalization's moving averages are behind the weights |
     | `activation_mean`, `activation_deviation` | of a layer's outputs |
     | `dead_share` | share of a ReLU's channels that are zero for all samples |
     | `saturated_share` | share of a tanh's or sigmoid's outputs within 0.01 of their limits |
@@ -97,6 +99,7 @@ def make_probes(
         "gradient_norm_later": steps.gradient_norm_later,
         "penalty_ratio": steps.penalty_ratio,
         "loss_after_steps": steps.loss_after_steps,
+        "statistics_lag": StatisticsLag(graph, data, seed, clock).measure,
     }
     if graph.root.kind != "opaque":
         activations = Activations(graph, data, seed, clock)

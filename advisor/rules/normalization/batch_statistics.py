@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import keras
@@ -20,6 +21,10 @@ CLEARLY_BELOW = 0.75
 # docs/adr/0003-moving-average-lag.md.
 RECENT_SHARE = 0.01
 TOLERATED_STALE_WEIGHT = 0.05
+# Moving averages are behind the weights when they are off by this many deviations, measured on 256 samples; on fewer,
+# the statistics they are held against are themselves less certain. Above it, 38 of 39 sets of averages lost more than 2
+# points of accuracy: `python -m benchmarks.statistics_lag`.
+LAGS, LAGS_ON_SAMPLES = 0.1, 256
 PLAIN_MOMENTA = (0.99, 0.98, 0.95, 0.9, 0.8, 0.7, 0.5)
 
 
@@ -94,6 +99,30 @@ def _worth(facts: Facts, layer: LayerFacts, batch: int | None) -> BatchWorth:
         value = measured.value * batch / facts.training.replica_batch
         measured = replace(measured, value=value, threshold=float(MINIMUM_EFFECTIVE_SAMPLES))
     return BatchWorth(batch, facts.effective_samples(layer, batch), measured)
+
+
+def measured_lag(facts: Facts, layer: LayerFacts) -> Measurement | None:
+    """How far the moving averages of a batch normalization are from what training mode computes with the same weights.
+
+    Args:
+        facts: What is known of model and run.
+        layer: A batch normalization.
+
+    Returns:
+        The measurement, its threshold the limit above which they lag; None without data, and on a model that is not
+        trained, whose averages have never been updated.
+    """
+    measured = None if facts.model.trained is None else facts.measure("statistics_lag", layer.path)
+    if measured is None:
+        return None
+    uncertainty = math.sqrt(LAGS_ON_SAMPLES / min(measured.samples, LAGS_ON_SAMPLES))
+    return replace(measured, threshold=LAGS * uncertainty)
+
+
+def lags(facts: Facts, layer: LayerFacts) -> bool:
+    """Whether the moving averages of a batch normalization were measured to be behind the weights."""
+    measured = measured_lag(facts, layer)
+    return measured is not None and measured.threshold is not None and measured.value > measured.threshold
 
 
 def has_no_variance(facts: Facts, layer: LayerFacts) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from advisor.facts import Facts, Measurement
-from advisor.facts.learning_curves import judge
+from advisor.facts.learning_curves import judge, judge_so_far
 from advisor.facts.verdicts import (
     Divergence,
     NoisyValidation,
@@ -23,11 +23,16 @@ from advisor.facts.verdicts import (
 )
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Finding, PlanChange, Severity
+from advisor.rules.normalization.batch_statistics import lags
 from advisor.rules.registry import rule
 from advisor.rules.training.clipping import clipping
 from advisor.rules.training.patience import early_stopping, patience_for
 
 DECAY = 1e-4
+_LAG = (
+    "It may only seem so: the moving averages of batch normalization lag (N112), which alone makes validation worse "
+    "than the model is. If it is so: "
+)
 SLOWER = 10
 LITTLE = 0.1
 
@@ -103,7 +108,8 @@ class PoorLearningCurves(Rule):
     )
 
     def check(self, facts: Facts) -> Iterator[Finding]:
-        for verdict in judge(facts.training.history):
+        verdicts = judge_so_far if facts.training.goes_on else judge
+        for verdict in verdicts(facts.training.history):
             yield self._finding(verdict, facts)
 
     @singledispatchmethod
@@ -118,6 +124,7 @@ class PoorLearningCurves(Rule):
             if verdict.worsened
             else f"stayed at {verdict.last:.4g} after {verdict.epochs} epochs"
         )
+        lagging = any(lags(facts, norm) for norm in facts.batch_norms())
         plan = [early_stopping(facts.training)]
         if facts.model.weight_decay is None:
             plan.append(
@@ -126,10 +133,12 @@ class PoorLearningCurves(Rule):
         return self._said(
             verdict,
             f"overfitting: `{verdict.metric}` {what}, while training reached {verdict.training:.4g}",
-            "The model learns its training samples by heart. More data or augmentation (A4xx), dropout (D2xx), weight "
-            "decay (R305) and a smaller model help; early stopping (T501) keeps the best weights.",
+            (_LAG if lagging else "")
+            + "The model learns its training samples by heart. More data or augmentation (A4xx), dropout (D2xx), "
+            "weight decay (R305) and a smaller model help; early stopping (T501) keeps the best weights.",
             {"value at the end": verdict.last, "best value": verdict.best},
             plan,
+            Severity.INFO if lagging else None,
         )
 
     @_finding.register

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 from sklearn.datasets import load_digits
 
-from advisor.facts.learning_curves import judge
+from advisor.facts.learning_curves import judge, judge_so_far
 from advisor.facts.verdicts import (
     Divergence,
     NoisyValidation,
@@ -240,3 +240,39 @@ def test_a_rate_that_is_far_too_high_for_a_classifier_learns_nothing():
 
 def test_too_small_a_rate_ends_too_early():
     assert kinds(fitted(perceptron(64), keras.optimizers.SGD(1e-2), epochs=10)) == [TooFewEpochs]
+
+
+def so_far(curves, epochs, noise=0.0, seed=0):
+    generator = np.random.default_rng(seed)
+    training, validation = (
+        list((curve + share * noise * generator.normal(size=len(curve)))[:epochs])
+        for curve, share in zip(curves, (0.5, 1.0), strict=True)
+    )
+    return {type(verdict) for verdict in judge_so_far({"loss": training, "val_loss": validation})}
+
+
+def test_a_run_that_goes_on_is_told_of_overfitting_soon_after_its_onset():
+    curves = overfitted(30)
+    onset = int(np.argmin(curves[1])) + 1
+    told = next(epochs for epochs in range(1, 31) if Overfitting in so_far(curves, epochs))
+    assert onset < told <= onset + 6
+    assert all(Overfitting in so_far(curves, epochs) for epochs in range(told, 31))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_run_that_goes_well_is_told_of_nothing_grave_on_its_way(seed):
+    for epochs in range(1, 31):
+        assert not so_far(converged(30), epochs, 0.05, seed) & {Overfitting, Underfitting, Divergence}
+
+
+def test_nothing_is_said_of_the_end_of_a_run_that_goes_on():
+    curves = stopped_early(20)
+    assert TooFewEpochs in {type(verdict) for verdict in judge({"loss": list(curves[0])})}
+    assert not any(TooFewEpochs in so_far(curves, epochs) for epochs in range(1, 21))
+
+
+def test_a_standstill_takes_ten_epochs_and_a_broken_loss_none():
+    told = [epochs for epochs in range(1, 15) if Underfitting in so_far(learned_nothing(30), epochs)]
+    assert told == [*range(10, 15)]
+    (broken,) = judge_so_far({"loss": [float("nan")]})
+    assert isinstance(broken, Divergence)
