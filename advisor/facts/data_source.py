@@ -74,7 +74,7 @@ def look_into(
         return _from_tf_dataset(data, sample_shape, look_at, read_on)
     if isinstance(data, keras.utils.PyDataset):
         return replace(_from_py_dataset(data, look_at), prepares_itself=True)
-    if _is_torch_loader(data):
+    if is_torch_loader(data):
         return replace(_from_torch_loader(data, look_at, read_on), prepares_itself=True)
     if _is_array(data) or isinstance(data, (tuple, list, Mapping)):
         return _from_arrays(*_pair(data), look_at=look_at, seed=seed)
@@ -250,7 +250,8 @@ def _is_tf_dataset(data: Any) -> bool:
     return hasattr(data, "element_spec") and hasattr(data, "cardinality")
 
 
-def _is_torch_loader(data: Any) -> bool:
+def is_torch_loader(data: Any) -> bool:
+    """Whether it is a torch `DataLoader`, told without importing torch."""
     return any(
         cls.__name__ == "DataLoader" and cls.__module__.startswith("torch.utils.data") for cls in type(data).__mro__
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,9 @@ from advisor.graph import LayerSpec
 from advisor.training.soft_labels import one_hot
 
 KERAS_BATCH_SIZE = 32
+
+BatchChange = Callable[..., tuple[Any, ...]]
+"""What is done to a batch: `(x, y)` or `(x, y, sample_weight)` of TensorFlow tensors in, the same out."""
 
 
 def is_dataset(data: Any) -> bool:
@@ -54,55 +57,46 @@ def _without_lists(structure: Any) -> Any:
     return structure
 
 
-def augmented(dataset: Any, specs: Sequence[LayerSpec], input_rank: int | None = None) -> Any:
-    """The data set with augmentation layers applied to its inputs.
+def augmenting(specs: Sequence[LayerSpec], input_rank: int | None) -> BatchChange:
+    """The change that applies augmentation layers to the inputs of a batch.
 
     Args:
-        dataset: A batched data set of inputs, or of tuples that begin with them.
         specs: The layers.
         input_rank: Axes of the model's input with the batch; inputs that lack the last one, as grey images often do,
             get it.
 
     Returns:
-        The data set.
+        The change.
     """
     steps = [spec.make(f"augmentation_{position}") for position, spec in enumerate(specs)]
 
-    def augment(x: Any) -> Any:
+    def augment(x: Any, *rest: Any) -> tuple[Any, ...]:
         x = _as_floats(_with_channels(x, input_rank))
         for step in steps:
             x = step(x, training=True)
-        return x
+        return x, *rest
 
-    return _mapped(dataset, lambda x, *rest: (augment(x), *rest)) if steps else dataset
-
-
-def with_one_hot_labels(dataset: Any, classes: int | None) -> Any:
-    """The data set with one-hot labels instead of class numbers; as it is where no number of classes is given."""
-    if classes is None:
-        return dataset
-    return _mapped(dataset, lambda x, y, *weights: (x, one_hot(y, classes), *weights))
+    return augment
 
 
-def mixed(dataset: Any, spec: LayerSpec | None, input_rank: int | None = None) -> Any:
-    """The data set with samples of each batch mixed, inputs and one-hot labels alike.
+def labelling_one_hot(classes: int) -> BatchChange:
+    """The change that makes one-hot labels of class numbers."""
+    return lambda x, y, *weights: (x, one_hot(y, classes), *weights)
+
+
+def mixing(spec: LayerSpec, input_rank: int | None) -> BatchChange:
+    """The change that mixes the samples of a batch, inputs and one-hot labels alike.
 
     Args:
-        dataset: A batched data set of `(images, one-hot labels)`.
-        spec: `MixUp` or `CutMix`; None to mix nothing.
-        input_rank: As in `augmented`.
+        spec: `MixUp` or `CutMix`.
+        input_rank: As in `augmenting`.
 
     Returns:
-        The data set.
-
-    Raises:
-        ValueError: If the data set has sample weights, which cannot be mixed.
+        The change. It raises a `ValueError` for a batch with sample weights, which cannot be mixed.
     """
-    if spec is None:
-        return dataset
     layer = spec.make("mixing")
 
-    def mix(x: Any, y: Any, *weights: Any) -> tuple[Any, Any]:
+    def mix(x: Any, y: Any, *weights: Any) -> tuple[Any, ...]:
         if weights:
             raise ValueError(
                 "samples are to be mixed, and there is no weight that fits a mixture of samples of different weights. "
@@ -112,7 +106,16 @@ def mixed(dataset: Any, spec: LayerSpec | None, input_rank: int | None = None) -
         both = layer(both, training=True)
         return both["images"], both["labels"]
 
-    return _mapped(dataset, mix)
+    return mix
+
+
+def changed(dataset: Any, changes: Sequence[BatchChange]) -> Any:
+    """The `tf.data.Dataset` with changes made to its batches, one after the other."""
+    import tensorflow as tf
+
+    for change in changes:
+        dataset = dataset.map(change, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset
 
 
 def prefetched(dataset: Any) -> Any:
@@ -135,16 +138,10 @@ def split_off(arrays: tuple[Any, ...], share: float) -> tuple[tuple[Any, ...], t
 def unsuitable(data: Any) -> ValueError:
     """The error for data that the plan cannot change."""
     return ValueError(
-        "augmentation, mixing or smoothed class numbers are planned, and they are applied to a `tf.data.Dataset` or "
-        "arrays `(x, y)`. Give such data, or ask for advice without them, as with ignore='A,R307'. "
-        f"Received: {type(data).__name__}"
+        "augmentation, mixing or smoothed class numbers are planned, and they are applied to arrays `(x, y)`, a "
+        "`tf.data.Dataset`, a `PyDataset`, a torch `DataLoader` or a generator. Give such data, or ask for advice "
+        f"without them, as with ignore='A,R307'. Received: {type(data).__name__}"
     )
-
-
-def _mapped(dataset: Any, change: Any) -> Any:
-    import tensorflow as tf
-
-    return dataset.map(change, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _with_channels(x: Any, input_rank: int | None) -> Any:

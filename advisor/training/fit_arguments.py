@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from advisor.facts.data_source import is_torch_loader
 from advisor.training.data import is_arrays
 
 
@@ -32,7 +33,7 @@ def check_fit_arguments(model: Any, x: Any, y: Any, arguments: Mapping[str, Any]
                     f"`{name}` goes with arrays; a data set yields it itself. Received: {name} with {type(x).__name__}"
                 )
     if arguments.get("class_weight") is not None:
-        _check_class_weight(arguments, mixes)
+        _check_class_weight(x, arguments, mixes=mixes)
     if arguments.get("validation_split") and arguments.get("validation_data") is None:
         _check_split(x, arguments["validation_split"])
 
@@ -48,7 +49,12 @@ def _check_names(model: Any, arguments: Mapping[str, Any]) -> None:
             raise TypeError(f"`fit` of `{model.name}` has no argument `{name}`; {meant} Received: {name}=…")
 
 
-def _check_class_weight(arguments: Mapping[str, Any], mixes: bool) -> None:
+def _check_class_weight(x: Any, arguments: Mapping[str, Any], *, mixes: bool) -> None:
+    if isinstance(x, Iterator) or is_torch_loader(x):
+        raise ValueError(
+            "Keras weighs the classes of arrays, a `tf.data.Dataset` or a `PyDataset`; let the data yield weights as "
+            f"third part of each batch. Received: class_weight with {type(x).__name__}"
+        )
     if arguments.get("sample_weight") is not None:
         raise ValueError(
             "`class_weight` and `sample_weight` cannot be given together; multiply the weights of the samples by those "

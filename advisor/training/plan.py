@@ -15,15 +15,16 @@ from advisor.graph.keras_internals import compile_arguments
 from advisor.rules import PlanChange
 from advisor.training.callbacks import batch_statistics_callbacks, joined, make_callbacks, replacements
 from advisor.training.data import (
-    augmented,
+    BatchChange,
+    augmenting,
     batches_of,
+    changed,
     is_arrays,
     is_dataset,
-    mixed,
+    labelling_one_hot,
+    mixing,
     prefetched,
     split_off,
-    unsuitable,
-    with_one_hot_labels,
 )
 from advisor.training.description import as_data, describe
 from advisor.training.fit_arguments import check_fit_arguments
@@ -36,6 +37,7 @@ from advisor.training.optimizer import (
     with_weight_decay,
 )
 from advisor.training.soft_labels import for_class_numbers, for_soft_labels, one_hot
+from advisor.training.streams import stream_changed
 
 
 @dataclass(frozen=True)
@@ -131,15 +133,16 @@ class TrainingPlan:
         """Make training data ready for `Model.fit`: augmented and mixed as planned, and prefetched.
 
         Args:
-            data: A batched `tf.data.Dataset`, or arrays as `(x, y)` or `(x, y, sample_weight)`, which are shuffled and
-                batched. Anything else (`PyDataset`, `DataLoader`, generator) has workers of its own.
+            data: A batched `tf.data.Dataset`; arrays as `(x, y)` or `(x, y, sample_weight)`, which are batched; or what
+                has workers of its own: a `PyDataset`, a torch `DataLoader`, a generator.
             shuffle: Whether arrays are shuffled, or `"batch"` for whole batches, as in `Model.fit`.
 
         Returns:
-            A `tf.data.Dataset`; anything else unchanged.
+            A `tf.data.Dataset` of a data set or arrays. Data of another kind as it is where its batches need no change,
+            and otherwise changed batch by batch.
 
         Raises:
-            ValueError: If augmentation, or a change of the labels, is planned for data of another kind.
+            ValueError: If a change is planned for data that is none of these.
 
         Example:
         >>> import numpy as np
@@ -147,16 +150,11 @@ class TrainingPlan:
         >>> [x.shape[0] for x, y in dataset]
         [4, 4, 2]
         """
+        if isinstance(data, tuple) and is_arrays(data):
+            data = batches_of(data, self.batch_size, shuffle)
         if is_dataset(data):
-            dataset = data
-        elif isinstance(data, tuple) and is_arrays(data):
-            dataset = batches_of(data, self.batch_size, shuffle)
-        elif self._changes_data:
-            raise unsuitable(data)
-        else:
-            return data
-        dataset = with_one_hot_labels(augmented(dataset, self.augmentation, self.input_rank), self.classes)
-        return prefetched(mixed(dataset, self.mixing, self.input_rank))
+            return prefetched(changed(data, self._changes))
+        return stream_changed(data, self._changes) if self._changes else data
 
     def prepare_validation(self, data: Any) -> Any:
         """Make validation data ready: with one-hot labels where training has them. It is never augmented or mixed.
@@ -168,7 +166,7 @@ class TrainingPlan:
             The same kind of data.
 
         Raises:
-            ValueError: If labels must change in data that is neither a `tf.data.Dataset` nor arrays.
+            ValueError: If labels must change in data whose batches cannot be changed.
 
         Example:
         >>> import numpy as np
@@ -178,14 +176,23 @@ class TrainingPlan:
         """
         if data is None or self.classes is None:
             return data
-        if is_dataset(data):
-            return with_one_hot_labels(data, self.classes)
         if isinstance(data, (tuple, list)) and is_arrays(data):
             x, y, *weights = data
             return (x, one_hot(y, self.classes).numpy(), *weights)
-        raise unsuitable(data)
+        label = [labelling_one_hot(self.classes)]
+        return changed(data, label) if is_dataset(data) else stream_changed(data, label)
 
-    def fit(self, model: Any, x: Any = None, y: Any = None, *, callbacks: Any = None, **arguments: Any) -> Any:
+    def fit(
+        self,
+        model: Any,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        **arguments: Any,
+    ) -> Any:
         """Train a model as planned.
 
         The model is compiled by the plan unless its optimizer has the planned settings and has taken steps already, so
@@ -197,10 +204,12 @@ class TrainingPlan:
             model: The model; it is trained in place.
             x: As in `Model.fit`; `(x, y)` and `(x, y, sample_weight)` of arrays are accepted too.
             y: As in `Model.fit`.
+            batch_size: As in `Model.fit`; for arrays the planned size by default.
+            epochs: As in `Model.fit`; the planned number by default.
+            verbose: As in `Model.fit`.
             callbacks: As in `Model.fit`; they follow the plan's, and one of a class that the plan has too, or derived
                 from it, replaces it, which is printed unless `verbose` is 0.
-            **arguments: Further arguments of `Model.fit`. `epochs` is the planned number by default, and so is
-                `batch_size` for arrays.
+            **arguments: Further arguments of `Model.fit`.
 
         Returns:
             The `keras.callbacks.History`.
@@ -218,11 +227,12 @@ class TrainingPlan:
         >>> len(history.history["loss"])
         2
         """
+        arguments["verbose"] = verbose
+        chosen = {"batch_size": batch_size, "epochs": self.epochs if epochs is None else epochs}
+        arguments |= {name: value for name, value in chosen.items() if value is not None}
         if isinstance(x, tuple) and y is None:
             x, y, arguments = _unpacked(x, arguments)
         check_fit_arguments(model, x, y, arguments, mixes=self.mixing is not None)
-        if self.epochs is not None:
-            arguments.setdefault("epochs", self.epochs)
         validated = arguments.get("validation_data") is not None or bool(arguments.get("validation_split"))
         prepared = self._data_arguments(x, y, arguments)
         self._make_ready(model)
@@ -230,7 +240,7 @@ class TrainingPlan:
         if self.batch_statistics:
             size = prepared.get("batch_size") if is_arrays(prepared["x"]) else None
             planned += batch_statistics_callbacks(model, prepared["x"], size, validated=validated)
-        if arguments.get("verbose", "auto"):
+        if verbose:
             for sentence in replacements(planned, callbacks):
                 print(f"{sentence[0].upper()}{sentence[1:]}.")
         try:
@@ -255,8 +265,12 @@ class TrainingPlan:
         return self.label_smoothing is not None or self.mixing is not None
 
     @property
-    def _changes_data(self) -> bool:
-        return bool(self.augmentation) or self.mixing is not None or self.classes is not None
+    def _changes(self) -> list[BatchChange]:
+        """What is done to the batches of the training data, in order, with fresh layers."""
+        augment = [augmenting(self.augmentation, self.input_rank)] if self.augmentation else []
+        label = [] if self.classes is None else [labelling_one_hot(self.classes)]
+        mix = [] if self.mixing is None else [mixing(self.mixing, self.input_rank)]
+        return [*augment, *label, *mix]
 
     def _optimizer(self, optimizer: Any, model: Any) -> Any:
         if self.learning_rate is not None:
@@ -299,11 +313,12 @@ class TrainingPlan:
         result = dict(arguments)
         result["validation_data"] = self.prepare_validation(result.get("validation_data"))
         if x is None or not is_arrays(x):
-            if is_dataset(x):
+            prepared = self.prepare(x)
+            if is_dataset(prepared):
                 # Keras warns of a data set that it is asked to shuffle, and it is asked by default.
                 result.setdefault("shuffle", False)
-            return {**result, "x": self.prepare(x), "y": y}
-        if self._changes_data:
+            return {**result, "x": prepared, "y": y}
+        if self._changes:
             return self._as_dataset(x, y, result)
         if self.batch_size is not None:
             result.setdefault("batch_size", self.batch_size)

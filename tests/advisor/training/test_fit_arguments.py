@@ -64,6 +64,15 @@ def test_an_argument_has_the_effect_it_has_in_keras(plan, name):
     assert {**found.params, "verbose": 0} == {**expected.params, "verbose": 0}
 
 
+def test_arguments_are_taken_by_position_too():
+    theirs, ours = (list(inspect.signature(fit).parameters) for fit in (keras.Model.fit, TrainingPlan.fit))
+    by_position = ours[2:-1]
+    assert by_position == theirs[1 : 1 + len(by_position)]
+    advice = advise(classifier(), select="T501", verbose=0)
+    for history in (TrainingPlan().fit(classifier(), X, Y, 20, 2, 0), advice.fit(X, Y, 20, 2, 0)[1]):
+        assert (history.params["epochs"], history.params["steps"], history.params["verbose"]) == (2, 2, 0)
+
+
 def test_given_validation_data_count_rather_than_a_split():
     plan = UNCHANGING
     arguments = {"validation_split": 0.25, "validation_data": VALUES["validation_data"], "shuffle": False, "verbose": 0}
@@ -124,7 +133,7 @@ MIXING = TrainingPlan(mixing=LayerSpec(keras.layers.MixUp, {}), classes=2)
         (TrainingPlan(), (X, Y, WEIGHTS), None, {"sample_weight": WEIGHTS}, ValueError, "given once"),
         (TrainingPlan(), X, Y, {"sample_weight": WEIGHTS, "class_weight": {0: 1.0}}, ValueError, "given together"),
         (MIXING, X, Y, {"class_weight": {0: 1.0}}, ValueError, "no weight that fits a mixture"),
-        (UNCHANGING, generator(), None, {"steps_per_epoch": 2}, ValueError, "generator"),
+        (TrainingPlan(), generator(), None, {"steps_per_epoch": 2, "class_weight": {0: 1.0}}, ValueError, "generator"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_changes(plan, x, y, arguments, error, message):

@@ -211,19 +211,11 @@ def test_weighted_samples_are_not_mixed():
         planned(image_classifier(), "mixing").prepare((IMAGES, Y, np.ones(24)))
 
 
-class Batches(keras.utils.PyDataset):
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, index):
-        return X, Y
-
-
 def test_other_data_is_refused_with_a_remedy():
     plan = planned(classifier(), "label_smoothing")
     for prepare in (plan.prepare, plan.prepare_validation):
-        with pytest.raises(ValueError, match=r"ignore='A,R307'. Received: Batches"):
-            prepare(Batches())
+        with pytest.raises(ValueError, match=r"ignore='A,R307'. Received: object"):
+            prepare(object())
 
 
 def test_augmentation_of_several_findings_is_joined_in_order():

@@ -240,12 +240,9 @@ def test_planned_augmentation_is_applied_to_the_inputs_alone():
     assert weighted.history["loss"] == [0.0]
 
 
-def test_data_with_workers_of_its_own_passes_unless_it_should_be_augmented():
+def test_data_with_workers_of_its_own_passes_as_it_is_where_nothing_changes():
     data = Batches()
     assert TrainingPlan().prepare(data) is data
-    flip = LayerSpec(keras.layers.RandomFlip, {})
-    with pytest.raises(ValueError, match="Received: Batches"):
-        TrainingPlan(augmentation=(flip,)).prepare(data)
 
 
 def finding(*changes):
