@@ -37,7 +37,7 @@ from benchmarks.short_runs import accuracy, compiled, train
 from benchmarks.timing import machine, write_json
 
 USUAL = 1e-3
-FACTORS = (1, 3, 10, 30)
+FACTORS = (1, 3, 10)
 LENGTHS = (25, 50, 100, 200, 400, 800)
 SAMPLES, VALIDATION, TEST = 1000, 10, 1000
 TEST_OF_DIGITS = 700

@@ -19,6 +19,8 @@ from advisor.rules import all_rules
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+SPEED = (ROOT / "docs" / "speed.md").read_text("utf-8")
+PIPELINE = (ROOT / "docs" / "ci.md").read_text("utf-8")
 PYTHON = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 SHELL = re.findall(r"^    (\S.*)$", re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE), re.MULTILINE)
 COMMANDS = [line[line.index("keras-advisor") :] for line in SHELL if "keras-advisor" in line]
@@ -60,17 +62,30 @@ def test_the_python_runs_in_the_order_it_is_read(tmp_path, monkeypatch, capsys):
     assert parts.predict(np.ones((1, 32, 32, 3)), verbose=0).shape == (1, 32, 32, 32)
 
 
+def results(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
+
+
 def test_the_speed_of_the_layers_is_what_was_measured():
-    measured = json.loads((ROOT / "benchmarks/results/layers.json").read_text("utf-8"))
+    measured = results("layers")
     for layer, goal in measured["goals"].items():
         means = [measured["summary"][mode][layer]["geometric_mean"] for mode in ("graph", "compiled", "eager")]
         floor = measured["summary"]["graph"][layer]["geometric_mean_at_floor"]
         verdict = f"{goal['geometric_mean_in_graphs']:.0f} ×, {'reached' if goal['reached'] else 'missed'}"
-        assert f"| `{layer}` | " + " | ".join(f"{mean:.2f} ×" for mean in [*means, floor]) + f" | {verdict} |" in README
-    step = json.loads((ROOT / "benchmarks/results/resnet_step.json").read_text("utf-8"))
+        assert f"| `{layer}` | " + " | ".join(f"{mean:.2f} ×" for mean in [*means, floor]) + f" | {verdict} |" in SPEED
+        assert f"{layer.removesuffix('Normalization').lower()} {means[0]:.2f} ×" in README.replace("RMS", "rms")
+    step = results("resnet_step")
     off, peak = step["jit_compile"]["off"], step["peak_memory_mib"]
-    assert f"{off['ours_ms']:.0f} ms instead of {off['keras_ms']:.0f} ({off['ratio']:.2f} ×)" in README
-    assert f"{peak['ours']:.0f} MiB at its peak instead of {peak['keras']:.0f}" in README
+    assert f"{off['ours_ms']:.0f} ms instead of {off['keras_ms']:.0f} ({off['ratio']:.2f} ×)" in SPEED
+    assert f"{peak['ours']:.0f} MiB at its peak instead of {peak['keras']:.0f}" in SPEED
+
+
+def test_the_figures_of_the_demo_are_what_was_measured():
+    figures = results("demo")["figures"]
+    for name in ("as_written", "n112_alone", "as_advised"):
+        by_seed = ", ".join(f"{100 * value:.1f} %" for value in figures[name])
+        assert f"{100 * np.mean(figures[name]):.1f} %" in README
+        assert f"| {by_seed} |" in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -86,7 +101,7 @@ def test_all_commands_are_tried():
 
 
 def test_the_settings_are_read_as_shown(tmp_path):
-    (block,) = re.findall(r"^```ini\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    block, _ = re.findall(r"^```ini\n(.*?)^```", PIPELINE, re.DOTALL | re.MULTILINE)
     file = tmp_path / "setup.cfg"
     file.write_text(block, "utf-8")
     settings = read_configuration(file).settings
@@ -100,11 +115,9 @@ def test_a_module_to_run_is_there(module):
     assert place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
 
 
-def test_the_table_of_rules_lists_every_rule_with_its_severity():
-    rows = re.findall(r"^\| \[(\w+)\]\(docs/rules/\1\.md\) \| .+ \| (\w+) \|$", README, re.MULTILINE)
-    own = {code: rule.severity for code, rule in all_rules().items() if type(rule).__module__.startswith("advisor.")}
-    assert len(rows) == len(own)
-    assert dict(rows) == own
+def test_the_number_of_rules_is_right():
+    own = [rule for rule in all_rules().values() if type(rule).__module__.startswith("advisor.")]
+    assert f"| {len(own)}: normalization (N)" in README
 
 
 def test_links_lead_somewhere():

@@ -1,5 +1,8 @@
 """The folder of a user: models in files and in code, data, and the command line run in it."""
 
+import glob
+import shlex
+
 import keras
 import numpy as np
 from keras import layers
@@ -85,3 +88,9 @@ def run(*arguments):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def words_of(command):
+    """The words behind `keras-advisor` as the shell would give them to it in the current folder."""
+    _, *rest = shlex.split(command)
+    return [word for part in rest for word in (sorted(glob.glob(part)) if "*" in part else [part])]

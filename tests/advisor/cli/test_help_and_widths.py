@@ -1,11 +1,8 @@
 """The help teaches: its examples run. What is printed fits the terminal, and has no colour where none is seen."""
 
-import glob
 import io
 import re
-import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -13,7 +10,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from advisor.cli import app, check, demo, export, fix, race, rules
-from tests.advisor.cli.project import run
+from tests.advisor.cli.project import run, words_of
 
 COMMANDS = {"check": check, "fix": fix, "race": race, "export": export, "rules": rules, "demo": demo}
 SLOW = ("demo", "race", "export")
@@ -22,8 +19,6 @@ EXAMPLES = [
     for name, module in COMMANDS.items()
     for example in module.EXAMPLES
 ]
-PAGE = (Path(__file__).parents[3] / "docs" / "ci.md").read_text("utf-8")
-ON_PAGE = list(dict.fromkeys(re.findall(r"keras-advisor (?:check|fix) [^\n`]+$", PAGE, re.MULTILINE)))
 WIDTHS = (80, 60)
 
 
@@ -36,12 +31,6 @@ def too_wide(text, width):
     return [line for line in text.splitlines() if cell_len(line) > width and not re.fullmatch(r"\s*https?://\S+", line)]
 
 
-def words(command, folder="."):
-    """The words of a command as the shell would give them to it."""
-    _, *rest = shlex.split(command)
-    return [word for part in rest for word in (sorted(glob.glob(part, root_dir=folder)) if "*" in part else [part])]
-
-
 def test_every_command_has_two_or_three_examples():
     assert set(COMMANDS) == set(get_command(app).commands)
     assert all(2 <= len(module.EXAMPLES) <= 4 for module in COMMANDS.values())
@@ -49,27 +38,9 @@ def test_every_command_has_two_or_three_examples():
 
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_an_example_of_the_help_runs(project, command):
-    result = run(*words(command))
+    result = run(*words_of(command))
     assert result.exit_code in (0, 1), result.stderr
     assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("command", ON_PAGE)
-def test_a_command_of_the_page_on_pipelines_runs(project, command):
-    (project / "nets.py").rename(project / "vision.py")
-    (project / "nets").mkdir()
-    (project / "vision.py").rename(project / "nets" / "vision.py")
-    code = (project / "nets" / "vision.py").read_text()
-    (project / "nets" / "vision.py").write_text(code + "\nlarge = small\n")
-    if "--baseline" in command:
-        run(*words(command.replace("--baseline", "--write-baseline")))
-    result = run(*words(command))
-    assert result.exit_code in (0, 1), result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_the_page_has_the_commands():
-    assert len(ON_PAGE) >= 8
 
 
 @pytest.mark.parametrize("width", WIDTHS)
