@@ -25,11 +25,13 @@ class LearningRate:
         initial: Its value at the first step.
         peak: Its largest value.
         warmup: Whether it rises to at least twice its first value after 100 steps or more.
+        scheduled: Whether a schedule says what it is.
     """
 
     initial: float
     peak: float
     warmup: bool
+    scheduled: bool = False
 
 
 def learning_rate(optimizer: Any) -> LearningRate | None:
@@ -61,7 +63,7 @@ def learning_rate(optimizer: Any) -> LearningRate | None:
     initial = values[min(values)]
     peak = max(values.values())
     later = max((value for step, value in values.items() if step >= _SHORTEST_WARMUP), default=initial)
-    return LearningRate(initial, peak, warmup=later >= _RISE * initial and later > 0)
+    return LearningRate(initial, peak, warmup=later >= _RISE * initial and later > 0, scheduled=True)
 
 
 def _value_at(schedule: Any, step: int) -> float | None:
