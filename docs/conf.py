@@ -18,8 +18,6 @@ version = release = __version__
 extensions = ["myst_parser", "sphinx_external_toc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 external_toc_path = "_toc.yml"
 exclude_patterns = ["drawings"]
-# The table of contents has room for pages that are written by a benchmark, before they are there.
-suppress_warnings = ["etoc.glob"]
 # Headings get the anchors that GitHub gives them.
 myst_heading_anchors = 4
 

@@ -35,6 +35,8 @@ OTHERS = [
         "race.md",
         "export.md",
         "claims.md",
+        "benchmarks.md",
+        "speed.md",
         "architecture.md",
         "comparison.md",
         "guides/README.md",
