@@ -16,6 +16,8 @@ from advisor import advise
 from advisor.cli import app
 from advisor.cli.configuration import read_configuration
 from advisor.rules import all_rules
+from benchmarks.advice.cells import CELLS
+from benchmarks.advice.summary import goals, has
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -86,6 +88,11 @@ def test_the_figures_of_the_demo_are_what_was_measured():
         by_seed = ", ".join(f"{100 * value:.1f} %" for value in figures[name])
         assert f"{100 * np.mean(figures[name]):.1f} %" in README
         assert f"| {by_seed} |" in README
+
+
+def test_the_figures_of_the_advice_are_what_was_measured():
+    for goal in goals([record for cell in CELLS if has(record := cell.record())]):
+        assert f"| {goal.name} | {goal.aim} | {goal.reached} | {'met' if goal.is_met else '**missed**'} |" in README
 
 
 @pytest.mark.parametrize("line", COMMANDS)
