@@ -23,6 +23,6 @@ def project(written_project, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield folder
-    own = {path.stem for path in folder.iterdir()}
+    own = {path.stem for path in folder.glob("*.py")}
     for name in [name for name in sys.modules if name.partition(".")[0] in own]:
         del sys.modules[name]

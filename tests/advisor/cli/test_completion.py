@@ -32,7 +32,7 @@ def own_codes():
 def test_codes_of_rules(command, option):
     assert bash(f"keras-advisor {command} model.keras {option} N10") == [f"N10{number}" for number in range(1, 10)]
     assert bash(f"keras-advisor {command} model.keras {option} D203,t50") == [
-        f"D203,t50{number}" for number in range(1, 7)
+        f"D203,t50{number}" for number in range(1, 8)
     ]
 
 
