@@ -48,6 +48,7 @@ def need(*names):
         pytest.skip(f"{' or '.join(names)} is not in {FOLDER}; the example would download it")
 
 
+@pytest.mark.slow
 def test_small_batch(run, tmp_path):
     output = tmp_path / "digits.tflite"
     text = run("01", "--epochs", 1, "--output", output)
@@ -83,6 +84,7 @@ def test_transformer(run):
     assert set(means(text, "Test accuracy")) == set(means(text, "Test loss")) == {"as written", "as advised"}
 
 
+@pytest.mark.slow
 def test_style_transfer(run, tmp_path):
     import keras
 
@@ -101,6 +103,7 @@ def test_weight_normalization(run):
     assert float(re.search(r"outputs differ by at most ([\de.+-]+)", text)[1]) < 1e-5
 
 
+@pytest.mark.slow
 def test_feature_selection(run):
     text = run("07", "--epochs", 30, "--seeds", 1)
     assert "R306" in text
@@ -110,6 +113,7 @@ def test_feature_selection(run):
     assert "Left by the group lasso of 0.02: " in text
 
 
+@pytest.mark.slow
 def test_augmentation(run):
     pytest.importorskip("skimage")
     text = run("08", "--epochs", 50, "--seeds", 1)
@@ -146,6 +150,7 @@ def test_early_stopping(run):
     assert errors["as advised"] < errors["first run"]
 
 
+@pytest.mark.slow
 def test_int8(run, tmp_path):
     text = run("12", "--epochs", 2, "--output", tmp_path)
     sizes = {name: (tmp_path / f"digits_{name}.tflite").stat().st_size for name in ("float32", "dynamic", "int8")}

@@ -6,10 +6,11 @@ from advisor.facts.kinds import Kind, kind_of, register_layer_kind
 from advisor.facts.layer_facts import LINEAR_KINDS, LayerFacts
 from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.facts.measurement import Measurement
-from advisor.facts.model_facts import TASKS, Head, Loss, ModelFacts
+from advisor.facts.model_facts import ERROR_LOSSES, TASKS, Head, Loss, ModelFacts
 from advisor.facts.training_facts import TrainingFacts, training_facts
 
 __all__ = [
+    "ERROR_LOSSES",
     "LINEAR_KINDS",
     "TASKS",
     "ArrayFacts",

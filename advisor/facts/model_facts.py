@@ -15,6 +15,20 @@ from advisor.facts.learning_rate import LearningRate, learning_rate
 from advisor.graph import ModelGraph
 from advisor.graph.keras_internals import compile_arguments, decays, functional_form, output_structure
 
+ERROR_LOSSES = frozenset(
+    [
+        "MeanSquaredError",
+        "MeanAbsoluteError",
+        "Huber",
+        "LogCosh",
+        "mean_squared_error",
+        "mean_absolute_error",
+        "huber",
+        "log_cosh",
+    ]
+)
+"""Names of losses that measure how far off an estimate is, as classes and as functions."""
+
 Task = Literal["classification", "regression", "segmentation", "detection", "image_to_image", "generation", "sequence"]
 TASKS: tuple[str, ...] = Task.__args__  # type: ignore[attr-defined]
 
@@ -246,6 +260,8 @@ def _infer_task(heads: tuple[Head, ...], layers: Mapping[str, LayerFacts]) -> st
     loss = head.loss.name if head.loss else ""
     classifies = head.activation in {"softmax", "log_softmax", "sigmoid"} or "rossentropy" in loss
     if len(shape) >= 4:
+        # Pixels from 0 to 1, as autoencoders make them, and no classes.
+        classifies = classifies and not (head.activation == "sigmoid" and loss in ERROR_LOSSES)
         images_out = head.activation == "tanh" or (head.units in (1, 3) and not classifies)
         return "segmentation" if classifies else "image_to_image" if images_out else "regression"
     if len(shape) == 3:

@@ -94,6 +94,7 @@ def test_initial_values_are_drawn_anew_and_those_of_a_trained_model_kept(digits)
     assert "advice/T501" in space.values
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_random_search_finds_a_model_that_is_as_good_as_its_score(digits, tmp_path):
     train, validation = digits

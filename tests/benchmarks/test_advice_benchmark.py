@@ -82,6 +82,7 @@ def trainings(monkeypatch):
     return done
 
 
+@pytest.mark.slow
 def test_a_cell_goes_on_where_it_was_interrupted(tmp_path, trainings):
     cell = Cell("wine MLP", 64)
     lines = measure(cell, [AS_WRITTEN], (0, 1), tmp_path)

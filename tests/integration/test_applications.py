@@ -18,6 +18,11 @@ pytestmark = pytest.mark.xdist_group("applications")
 SMALLEST = {"InceptionV3": 75, "InceptionResNetV2": 75, "Xception": 71}
 FIXED = {"NASNetMobile": 224, "NASNetLarge": 331}
 QUICK = {"ResNet50", "MobileNetV2", "EfficientNetB0", "VGG16"}
+# The smallest of each further family; their larger siblings repeat the same blocks.
+FAMILIES = {
+    "ConvNeXtTiny", "DenseNet121", "EfficientNetV2B0", "InceptionResNetV2", "InceptionV3", "MobileNet",
+    "MobileNetV3Large", "MobileNetV3Small", "NASNetMobile", "ResNet50V2", "Xception",
+}  # fmt: skip
 
 APPLICATIONS = sorted(
     name
@@ -34,10 +39,6 @@ def build(name):
     return randomize_weights(model)
 
 
-def names(*, quick):
-    return [name for name in APPLICATIONS if (name in QUICK) is quick]
-
-
 @pytest.fixture(autouse=True)
 def free_memory():
     yield
@@ -47,15 +48,22 @@ def free_memory():
 
 def test_all_applications_are_found():
     assert len(APPLICATIONS) >= 38
+    assert set(APPLICATIONS) >= QUICK | FAMILIES
 
 
-@pytest.mark.parametrize("name", names(quick=True))
+@pytest.mark.parametrize("name", sorted(QUICK))
 def test_laws(name):
     check_laws(build(name), trained=False, batch_size=64)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", names(quick=False))
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_laws_on_other_families(name):
+    check_laws(build(name), trained=False, batch_size=64)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", [name for name in APPLICATIONS if name not in QUICK | FAMILIES])
 def test_laws_on_the_rest(name):
     check_laws(build(name), trained=False, batch_size=64)
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from advisor.facts import ArrayFacts, DataFacts, Facts, Head, Measurement
+from advisor.facts import ERROR_LOSSES, ArrayFacts, DataFacts, Facts, Head, Measurement
 from advisor.graph import InsertAfter, LayerSpec
 from advisor.rules.base import Case, Requirement, Rule
 from advisor.rules.finding import Confidence, Finding, Fix, Severity
@@ -24,19 +24,6 @@ from advisor.rules.penalties.r302_l2_with_adam import ADAPTIVE
 from advisor.rules.registry import rule
 
 LARGEST_TARGET = 10.0
-
-_ERRORS = frozenset(
-    [
-        "MeanSquaredError",
-        "MeanAbsoluteError",
-        "Huber",
-        "LogCosh",
-        "mean_squared_error",
-        "mean_absolute_error",
-        "huber",
-        "log_cosh",
-    ]
-)
 
 _SCALING = (layers.Rescaling, layers.Normalization)
 
@@ -298,7 +285,7 @@ class UnpreparedInputs(Rule):
         head = facts.model.heads[0] if facts.model.heads else None
         if head is None or facts.model.task != "regression" or facts.data.classes is not None:
             return
-        if facts.model.trained is not None or (head.loss and head.loss.name not in _ERRORS):
+        if facts.model.trained is not None or (head.loss and head.loss.name not in ERROR_LOSSES):
             return
         magnitude = math.hypot(target.mean, target.deviation)
         if not magnitude > LARGEST_TARGET or facts[head.path].cls in _SCALING:

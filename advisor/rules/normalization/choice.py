@@ -85,9 +85,10 @@ def batch_independent_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
 
     Returns:
         Layer normalization on feature vectors, instance normalization on the maps of a network that translates images,
-        group normalization on others; there, for a mobile target, batch renormalization, which still folds into the
-        layer before it. In the place of a trained batch normalization batch renormalization, which starts from its
-        averages. None as in `recommended_norm`.
+        batch renormalization in others that make images of images, whose contrast statistics of each sample would take
+        away (docs/adr/0025), group normalization elsewhere; there, for a mobile target, batch renormalization, which
+        still folds into the layer before it. In the place of a trained batch normalization batch renormalization,
+        which starts from its averages. None as in `recommended_norm`.
     """
     if layer.channels is None:
         return None
@@ -97,6 +98,10 @@ def batch_independent_norm(facts: Facts, layer: LayerFacts) -> Choice | None:
         return layer_norm(layer, "each sample is normalized by its own features")
     if has_instance_statistics(layer) and translates_images(facts):
         return instance_norm(layer)
+    if facts.model.task == "image_to_image":
+        return _renormalization(
+            layer, "the statistics of the batch are corrected by the moving averages, and each image keeps its contrast"
+        )
     if facts.target == "mobile":
         return _renormalization(
             layer, "the statistics of the batch are corrected by the moving averages, and it still folds"

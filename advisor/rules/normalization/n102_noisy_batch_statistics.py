@@ -60,6 +60,14 @@ def _called_for_inference(norm: keras.Layer) -> keras.Model:
     return keras.Model(inputs, layers.Dense(2)(_convolutional(norm)(inputs, training=False)))
 
 
+def _autoencoder(norm: keras.Layer) -> keras.Model:
+    inputs = keras.Input((8, 8, 1))
+    code = layers.ReLU()(norm(layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False)(inputs)))
+    model = keras.Model(inputs, layers.Conv2DTranspose(1, 3, strides=2, padding="same", activation="sigmoid")(code))
+    model.compile("adam", "mse")
+    return model
+
+
 @rule
 class NoisyBatchStatistics(Rule):
     """Batch normalization on batches too small for its statistics.
@@ -86,8 +94,9 @@ class NoisyBatchStatistics(Rule):
 
     Fix:
         Puts group normalization in its place, with as many groups as divide the channels, up to 32; layer normalization
-        for vectors of features; instance normalization where images are translated (N115). For a mobile target batch
-        renormalization, which still folds into the convolution; in a trained model too, as it starts from the moving
+        for vectors of features; instance normalization where images are translated (N115). Batch renormalization where
+        images are made of images otherwise, as by autoencoders, for statistics of a sample take its contrast away; for
+        a mobile target, as it still folds into the convolution; and in a trained model, as it starts from the moving
         averages and the model computes the same at inference. `gamma` and `beta` are kept. Straight behind the input,
         where each feature has a scale of its own, and with fewer than 8 features there is no fix: standardize the data,
         or leave the normalization out. Safety: retrain.
@@ -121,6 +130,12 @@ class NoisyBatchStatistics(Rule):
             lambda: _convolutional(layers.BatchNormalization()),
             {"batch_size": 4},
             lambda: _convolutional(layers.GroupNormalization(2)),
+        ),
+        Case(
+            "an autoencoder",
+            lambda: _autoencoder(layers.BatchNormalization()),
+            {"batch_size": 2},
+            lambda: _autoencoder(layers.BatchNormalization(renorm=True)),
         ),
         Case(
             "a batch that is too small on all replicas together",

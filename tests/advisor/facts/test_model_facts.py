@@ -20,8 +20,9 @@ def sequential(*stack, shape=(8,), compiled=None):
     return model
 
 
-def image_model(head_activation=None, units=1):
-    return sequential(layers.Conv2D(units, 3, padding="same", activation=head_activation), shape=(8, 8, 3))
+def image_model(head_activation=None, units=1, loss=None):
+    head = layers.Conv2D(units, 3, padding="same", activation=head_activation)
+    return sequential(head, shape=(8, 8, 3), compiled={"loss": loss} if loss else None)
 
 
 @pytest.mark.parametrize(
@@ -98,12 +99,13 @@ def test_dict_outputs_under_names_of_their_own_find_their_losses():
         (lambda: sequential(layers.Dense(1, activation="sigmoid")), "classification"),
         (lambda: sequential(layers.Dense(3), compiled={"loss": "mse"}), "regression"),
         (lambda: image_model("sigmoid"), "segmentation"),
+        (lambda: image_model("sigmoid", loss="mse"), "image_to_image"),
         (lambda: image_model("softmax", 5), "segmentation"),
         (lambda: image_model("tanh", 3), "image_to_image"),
         (lambda: image_model(None, 3), "image_to_image"),
         (lambda: sequential(layers.LSTM(3, return_sequences=True), layers.Dense(2), shape=(5, 4)), "sequence"),
     ],
-    ids=["softmax", "loss", "sigmoid", "numbers", "mask", "classes", "tanh image", "image", "sequence"],
+    ids=["softmax", "loss", "sigmoid", "numbers", "mask", "pixels", "classes", "tanh image", "image", "sequence"],
 )
 def test_the_task_is_inferred_from_head_and_loss(model, task):
     facts = facts_of(model())

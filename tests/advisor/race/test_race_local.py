@@ -29,6 +29,7 @@ def whole():
     return small_race()
 
 
+@pytest.mark.slow
 def test_a_killed_race_goes_on_and_comes_to_the_same_result(whole, tmp_path):
     command = [sys.executable, "-m", "tests.advisor.race.small_race", str(tmp_path), "4"]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -72,6 +72,7 @@ assert (sighting.epoch, sighting.finding.code, sighting.finding.severity) == (1,
 """
 
 
+@pytest.mark.slow
 @pytest.mark.tensorflow_only
 def test_on_two_devices():
     run(COMMON + MIRRORED, "tensorflow")
