@@ -28,7 +28,7 @@ from benchmarks.advice.arms import ARMS
 from benchmarks.advice.cells import CELLS, FOLDER, Cell, mark_outdated, measured, quieten
 
 SEEDS = (0, 1, 2)
-QUICK_TASKS = ("plain CNN", "wine MLP", "cancer MLP", "diabetes MLP")
+QUICK_TASKS = ("dropout before BN", "wine MLP", "diabetes MLP", "MLP on bytes")
 QUICK_BATCH_SIZES = (8, 64)
 
 
