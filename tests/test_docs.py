@@ -7,7 +7,10 @@ import re
 import shlex
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+from keras import layers
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -27,13 +30,11 @@ STORIES = [
 ]
 TRAINING = {"tables", "transfer_learning", "mobile", "tuner"}
 START = DOCS / "start.md"
-# Without Python, or with examples that go on from a model and data that the reader has.
+# Their blocks follow each other too, and begin with a model and data that the reader has.
+GOING_ON = [DOCS / f"{name}.md" for name in ("race", "export", "ci")]
 OTHERS = [
     DOCS / name
     for name in (
-        "ci.md",
-        "race.md",
-        "export.md",
         "claims.md",
         "benchmarks.md",
         "speed.md",
@@ -43,7 +44,7 @@ OTHERS = [
         "api/README.md",
     )
 ]
-READ = [*PAGES, *STORIES, START, *OTHERS]
+READ = [*PAGES, *STORIES, START, *GOING_ON, *OTHERS]
 HEADINGS = ["Formula", "What is averaged", "When to use it", "Example", "What the advisor says", "Sources"]
 
 
@@ -115,6 +116,24 @@ def test_five_minutes_end_with_a_file_for_the_phone(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert walk_through(START, capsys) == {"check": 1, "fix": 0, "export": 0, "rules": 0}
     assert all((tmp_path / name).stat().st_size > 0 for name in ("digits.tflite", "better.keras", "better.tflite"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", GOING_ON, ids=name_of)
+def test_a_page_goes_on_from_what_the_reader_has(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    data = [(random.normal(size=(count, 6)).astype("float32"), random.integers(0, 2, count)) for count in (64, 32)]
+
+    def network(units):
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(units, "relu"), layers.Dense(2, "softmax")])
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    names = {"model": network(4), "wider": network(8), "train": data[0], "validation": data[1]}
+    for step in steps_of(page):
+        if step["python"]:
+            exec(compile(step["python"], page.name, "exec"), names)
 
 
 COMMANDS = [step["command"] for page in READ for step in steps_of(page) if step["command"]]
