@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from advisor.figures import as_figure
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -27,4 +29,4 @@ class Measurement:
 
     def __str__(self) -> str:
         unit = "" if self.unit == "1" else f" {self.unit}"
-        return f"{self.name}: {self.value:.3g}{unit} ({self.samples} samples, seed {self.seed})"
+        return f"{self.name}: {as_figure(self.value)}{unit} ({self.samples} samples, seed {self.seed})"

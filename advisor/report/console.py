@@ -15,6 +15,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from advisor.figures import as_figure
 from advisor.report import wording
 from advisor.report.wording import counted
 
@@ -215,7 +216,7 @@ def _details(alike: Sequence[Finding]) -> Iterator[tuple[str, str]]:
 
 def _figure(finding: Finding, measurement: Measurement) -> str:
     place = f"`{finding.layer}` " if finding.layer else ""
-    limit = "" if measurement.threshold is None else f"; the limit is {measurement.threshold:.3g}"
+    limit = "" if measurement.threshold is None else f"; the limit is {as_figure(measurement.threshold)}"
     return f"{place}{measurement}{limit}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from advisor.figures import as_figure
 from advisor.report.html.drawing_text import elided, plain_text, width_of
 from advisor.report.html.theme import Palette
 
@@ -58,7 +59,7 @@ def bars(rows: Sequence[Bar], *, unit: str, threshold: float | None, palette: Pa
         axes.barh(place, length, height=0.56, color=palette.own, linewidth=0)
         name = elided(plain_text(row.label), FONT, labels - 12)
         _text(figure, 0, height - top - _ROW * (place + 0.5), name, palette.text, (width, height), size=FONT)
-        value = f"{row.value:.3g}" + ("" if unit == "1" else f" {unit}")
+        value = f"{as_figure(row.value)}" + ("" if unit == "1" else f" {unit}")
         at = labels + _BARS * length / (end * 1.04) + 6
         _text(figure, at, height - top - _ROW * (place + 0.5), value, palette.text, (width, height), size=FONT)
     if threshold is not None:
@@ -66,7 +67,7 @@ def bars(rows: Sequence[Bar], *, unit: str, threshold: float | None, palette: Pa
         axes.plot([x, x], [-0.5, len(rows) - 0.5], color=palette.removed, linewidth=1.4, linestyle=(0, (4, 2)))
         at = min(labels + _BARS * x / (end * 1.04), width - 50)
         _text(
-            figure, at, height - 11, f"limit {threshold:.3g}", palette.removed, (width, height), size=SMALL,
+            figure, at, height - 11, f"limit {as_figure(threshold)}", palette.removed, (width, height), size=SMALL,
             horizontalalignment="center",
         )  # fmt: skip
     return figure

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from advisor.facts import Facts
+from advisor.figures import as_figure
 from advisor.graph import Edit, ModelGraph, read_graph
 from advisor.report import wording
 from advisor.report.html import charts
@@ -152,7 +153,7 @@ class _Pictures:
 
     def of_measured(self, measured: Measured) -> Chart:
         figure = charts.bars(measured.bars, unit=measured.unit, threshold=measured.threshold, palette=OF_PAGE)
-        said = ", ".join(f"{bar.label} {bar.value:.3g}" for bar in measured.bars)
+        said = ", ".join(f"{bar.label} {as_figure(bar.value)}" for bar in measured.bars)
         more = f"; {measured.left_out} smaller ones are not drawn" if measured.left_out else ""
         return Chart(self._svg(figure, f"{measured.name}: {said}"), f"{measured.name} ({measured.basis}{more})")
 
@@ -208,7 +209,11 @@ class _Pictures:
 def _best(name: str, metrics: Mapping[str, Sequence[float]]) -> str:
     values = metrics.get(name, ())
     epoch = charts.best_epoch(name, values)
-    return "" if epoch is None else f"{name}: best {values[epoch - 1]:.3g} in epoch {epoch}, last {values[-1]:.3g}"
+    return (
+        ""
+        if epoch is None
+        else f"{name}: best {as_figure(values[epoch - 1])} in epoch {epoch}, last {as_figure(values[-1])}"
+    )
 
 
 def _ends(interval: Any) -> tuple[float | None, float | None]:
