@@ -147,11 +147,24 @@ def _spoken_digits() -> tuple[Pair, Pair]:
     return (x[~tested], y[~tested]), (x[tested], y[tested])
 
 
+_SERIES = ("Crop", "ECG5000", "ElectricDevices", "FordA")
 LOADERS: dict[str, Callable[[], tuple[Pair, Pair | None]]] = {
     **{name: _scikit(name) for name in ("digits", "wine", "breast_cancer", "diabetes")},
     **{name: _images(name) for name in ("fashion_mnist", "mnist", "cifar10")},
-    **{name: _series(name) for name in ("Crop", "ECG5000", "ElectricDevices", "FordA")},
+    **{name: _series(name) for name in _SERIES},
     "imdb": _reviews,
     "spoken_digits": _spoken_digits,
 }
 NAMES = tuple(LOADERS)
+_PLACES = {
+    # An interrupted download leaves a folder, and not this in it.
+    **{name: f"{name}/*/dataset_info.json" for name in ("fashion_mnist", "mnist", "cifar10")},
+    **{name: f"npz/ucr_{name}.npz" for name in _SERIES},
+    "imdb": "npz/imdb.npz",
+    "spoken_digits": "npz/fsdd.npz",
+}
+
+
+def is_here(name: str) -> bool:
+    """Whether a data set is on this machine, or comes with scikit-learn."""
+    return name not in _PLACES or any(data_folder().glob(_PLACES[name]))
