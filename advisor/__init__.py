@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from advisor.advice import Advice, advise
-    from advisor.watching import AdvisorCallback
+    from advisor.watching.callback import AdvisorCallback
 
 __all__ = ["Advice", "AdvisorCallback", "advise"]
 
-_HOMES = {"AdvisorCallback": "advisor.watching", "Advice": "advisor.advice", "advise": "advisor.advice"}
+_HOMES = {"AdvisorCallback": "advisor.watching.callback", "Advice": "advisor.advice", "advise": "advisor.advice"}
 
 
 def __getattr__(name: str) -> Any:

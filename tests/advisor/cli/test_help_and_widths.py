@@ -14,8 +14,18 @@ from tests.advisor.cli.project import run, words_of
 
 COMMANDS = {"check": check, "fix": fix, "race": race, "export": export, "rules": rules, "demo": demo}
 SLOW = ("demo", "race", "export")
+# Minutes for what shorter examples of the same command show.
+NIGHTLY = ("keras-advisor demo", "keras-advisor race model.keras --data train.npz --validation-data val.npz")
+
+
+def _marks(name, command):
+    if command in NIGHTLY:
+        return [pytest.mark.nightly]
+    return [pytest.mark.slow] if name in SLOW else []
+
+
 EXAMPLES = [
-    pytest.param(example.command, id=example.command, marks=[pytest.mark.slow] if name in SLOW else [])
+    pytest.param(example.command, id=example.command, marks=_marks(name, example.command))
     for name, module in COMMANDS.items()
     for example in module.EXAMPLES
 ]

@@ -74,9 +74,15 @@ def test_a_fix_from_file_to_file_is_that_in_memory(make, tmp_path):
     assert_fixed_alike(tmp_path / "m.keras", tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["ResNet50", "MobileNetV2", "EfficientNetB0", "ConvNeXtTiny", "DenseNet121", "InceptionV3", "NASNetMobile"]
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ResNet50", "MobileNetV2", "EfficientNetB0")),
+        *(
+            pytest.param(name, marks=pytest.mark.nightly)
+            for name in ("ConvNeXtTiny", "DenseNet121", "InceptionV3", "NASNetMobile")
+        ),
+    ],
 )
 def test_applications_too(name, tmp_path):
     randomize_weights(getattr(keras.applications, name)(weights=None)).save(tmp_path / "m.keras")
