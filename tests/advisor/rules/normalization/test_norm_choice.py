@@ -79,10 +79,22 @@ def test_maps_with_one_position_are_feature_vectors():
     assert _choice(_conv(16, shape=(3, 3, 3)), "place", batch_size=2) == (LAYER, {})
 
 
+@pytest.mark.parametrize(
+    ("loss", "expected"), [("mse", (BATCH, {"renorm": True})), ("binary_crossentropy", (GROUP, {"groups": 8}))]
+)
+def test_what_makes_images_keeps_their_contrast_and_masks_have_none(loss, expected):
+    head = layers.Conv2DTranspose(1, 3, activation="sigmoid")
+    model = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(8, 3, name="place"), head])
+    model.compile("adam", loss)
+    assert _choice(model, "place", batch_size=2) == expected
+
+
 @settings(max_examples=25)
 @given(filters=st.integers(1, 96), size=st.integers(4, 6))
 def test_groups_divide_the_channels_and_are_large_enough_to_normalize(filters, size):
-    name, config = _choice(_conv(filters, shape=(size, size, 3)), "place", batch_size=2)
+    place = layers.Conv2D(filters, 3, name="place")
+    model = keras.Sequential([keras.Input((size, size, 3)), place, layers.GlobalMaxPooling2D()])
+    name, config = _choice(model, "place", batch_size=2)
     positions = (size - 2) ** 2
     assert name == GROUP
     values = positions * filters // config["groups"]
