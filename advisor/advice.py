@@ -317,20 +317,21 @@ class Advice:
         """Fresh callbacks for `fit`."""
         return self.plan.callbacks
 
-    def fit(self, *data: Any, **arguments: Any) -> tuple[Any, Any]:
+    def fit(self, x: Any = None, y: Any = None, *more: Any, **arguments: Any) -> tuple[Any, Any]:
         """Rewrite the model, compile it by the plan and train it.
 
         Args:
-            *data: As in `Model.fit`: inputs and targets, or a data set. Of arrays, `(x, y)` and `(x, y, sample_weight)`
-                are accepted too, and what follows them in `Model.fit` by position, up to the callbacks.
-            **arguments: All arguments of `Model.fit`; callbacks are added to the plan's, as in `plan.fit`.
+            x: As in `Model.fit`; `(x, y)` and `(x, y, sample_weight)` of arrays are accepted too.
+            y: As in `Model.fit`.
+            *more: What follows in `Model.fit` by position: batch size, epochs, verbose, callbacks.
+            **arguments: All further arguments of `Model.fit`; callbacks are added to the plan's, as in `plan.fit`.
 
         Returns:
             The trained model and its `History`.
         """
         model = self.apply()
         self.plan.compile(model)
-        return model, self.plan.fit(model, *data, **arguments)
+        return model, self.plan.fit(model, x, y, *more, **arguments)
 
     def export(self, path: str | os.PathLike[str], format: str = "tflite", **arguments: Any) -> ExportReport:
         """Write the examined model for use: folded, checked, and timed where it is TFLite.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras import layers
 
 from advisor import AdvisorCallback
+from advisor.training import TrainingPlan
 from advisor.watching import Sighting
 
 RNG = np.random.default_rng(0)
@@ -80,6 +81,15 @@ def test_a_run_is_the_same_to_the_last_bit(build, tmp_path):
     assert any(sighting.finding.code == "N112" for sighting in watch.findings)
     for one, other in zip(state_after(build(), []), watched, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_class_numbers_are_looked_at_while_a_plan_trains_with_smoothed_ones():
+    watch = AdvisorCallback(data=(X, Y), verbose=0)
+    plan = TrainingPlan(label_smoothing=0.1, classes=2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="AdvisorCallback")
+        plan.fit(net(), X, Y, epochs=2, callbacks=[watch], verbose=0)
+    assert any(sighting.finding.code == "N112" and sighting.epoch == 1 for sighting in watch.findings)
 
 
 def codes(watch):
